@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The third parties, each behind one target netstor_dep::NAME. This file is also installed: a static
+# libnetstor leaves its own third parties to the final link, and the package config finds them in the very
+# same way.
+#
+#   netstor_find_dep(NAME)   defines netstor_dep::NAME when found; sets NETSTOR_WHY_NOT_NAME when not.
+
+include_guard(GLOBAL)
+
+function(_netstor_dep name pc)
+  if(NOT TARGET netstor_dep::${name})
+    add_library(netstor_dep::${name} INTERFACE IMPORTED GLOBAL)
+    target_link_libraries(netstor_dep::${name} INTERFACE ${ARGN})
+    set_property(TARGET netstor_dep::${name} PROPERTY NETSTOR_PC "${pc}")
+  endif()
+endfunction()
+
+macro(_netstor_pkgconfig_dep name pc package)
+  find_package(PkgConfig QUIET)
+  if(PkgConfig_FOUND)
+    pkg_check_modules(NETSTOR_${name} QUIET IMPORTED_TARGET GLOBAL ${pc})
+  endif()
+  if(TARGET PkgConfig::NETSTOR_${name})
+    _netstor_dep(${name} ${pc} PkgConfig::NETSTOR_${name})
+  else()
+    set(NETSTOR_WHY_NOT_${name} "pkg-config does not know ${pc} (Debian: ${package})")
+  endif()
+endmacro()
+
+macro(_netstor_package_dep name pc package cmake_package)
+  find_package(${cmake_package} QUIET)
+  if(${cmake_package}_FOUND)
+    _netstor_dep(${name} "${pc}" ${ARGN})
+  else()
+    set(NETSTOR_WHY_NOT_${name} "CMake package ${cmake_package} was not found (Debian: ${package})")
+  endif()
+endmacro()
+
+macro(netstor_find_dep name)
+  if(TARGET netstor_dep::${name})
+  elseif("${name}" STREQUAL "threads")
+    set(THREADS_PREFER_PTHREAD_FLAG ON)
+    _netstor_package_dep(threads "" libc6-dev Threads Threads::Threads)
+  elseif("${name}" STREQUAL "uring")
+    _netstor_pkgconfig_dep(uring liburing liburing-dev)
+  elseif("${name}" STREQUAL "isal")
+    _netstor_pkgconfig_dep(isal libisal libisal-dev)
+  elseif("${name}" STREQUAL "crypto")
+    _netstor_package_dep(crypto libcrypto libssl-dev OpenSSL OpenSSL::Crypto)
+  elseif("${name}" STREQUAL "spdlog")
+    _netstor_package_dep(spdlog spdlog libspdlog-dev spdlog spdlog::spdlog)
+  elseif("${name}" STREQUAL "cli11")
+    _netstor_package_dep(cli11 CLI11 libcli11-dev CLI11 CLI11::CLI11)
+  elseif("${name}" STREQUAL "json")
+    _netstor_package_dep(json nlohmann_json nlohmann-json3-dev nlohmann_json nlohmann_json::nlohmann_json)
+  elseif("${name}" STREQUAL "gtest")
+    _netstor_package_dep(gtest gtest "libgtest-dev libgmock-dev" GTest GTest::gtest GTest::gmock)
+  elseif("${name}" STREQUAL "benchmark")
+    _netstor_package_dep(benchmark benchmark libbenchmark-dev benchmark benchmark::benchmark)
+  elseif("${name}" STREQUAL "absl")
+    # Abseil is many small targets that are named one by one (absl::flat_hash_map); here it is only found.
+    find_package(absl QUIET)
+    if(NOT absl_FOUND)
+      set(NETSTOR_WHY_NOT_absl "CMake package absl was not found (Debian: libabsl-dev)")
+    endif()
+  else()
+    message(FATAL_ERROR "netstor_find_dep: no such dependency: ${name}")
+  endif()
+endmacro()

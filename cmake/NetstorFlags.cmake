@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What every compile of this tree gets: the language, the warnings, the sanitizers. All of it hangs on one
+# interface target, netstor_flags, which is never exported: a user's build keeps its own flags.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_CXX_SCAN_FOR_MODULES OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+if(PROJECT_IS_TOP_LEVEL)
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug or Release" FORCE)
+  endif()
+  # -g1 keeps usable backtraces. NDEBUG silences the third parties' assert(); NETSTOR_ASSERT does not look at
+  # it and stays on.
+  set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
+  set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g")
+  find_program(NETSTOR_CCACHE ccache)
+  if(NETSTOR_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${NETSTOR_CCACHE})
+  endif()
+endif()
+
+add_library(netstor_flags INTERFACE)
+target_compile_options(netstor_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wvla
+  -fno-omit-frame-pointer)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # hardware_destructive_interference_size is used for padding inside one build only, never in an ABI.
+  target_compile_options(netstor_flags INTERFACE -Wno-interference-size)
+elseif(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  target_compile_options(netstor_flags INTERFACE -Wno-sign-conversion)
+endif()
+if(NETSTOR_WERROR)
+  target_compile_options(netstor_flags INTERFACE -Werror)
+endif()
+if(NETSTOR_SANITIZE)
+  target_compile_options(netstor_flags INTERFACE -fsanitize=${NETSTOR_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(netstor_flags INTERFACE -fsanitize=${NETSTOR_SANITIZE})
+endif()
+if(NETSTOR_BUILD_FUZZERS)
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "NETSTOR_BUILD_FUZZERS needs clang; use the preset 'fuzz'")
+  endif()
+  target_compile_options(netstor_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
