@@ -11,8 +11,9 @@ namespace netstor {
 namespace {
 
 TEST(Version, StringIsTheThreeNumbers) {
-  EXPECT_EQ(std::string(kVersion), std::to_string(NETSTOR_VERSION_MAJOR) + "." + std::to_string(NETSTOR_VERSION_MINOR) +
-                                       "." + std::to_string(NETSTOR_VERSION_PATCH));
+  EXPECT_EQ(std::string(kVersion), std::to_string(NETSTOR_VERSION_MAJOR) + "." +
+                                       std::to_string(NETSTOR_VERSION_MINOR) + "." +
+                                       std::to_string(NETSTOR_VERSION_PATCH));
 }
 
 TEST(Version, LibraryWasBuiltFromTheseHeaders) { EXPECT_STREQ(linked_version(), kVersion); }
