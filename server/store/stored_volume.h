@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// A stored volume: who it is, and how each shard gets its BlockStore. One a volume and process; made by
+// null_store.h, memory_store.h and file_store.h.
+//
+// Thread rule: open() on the shard that will own the store; identity() from any thread.
+
+#include <netstor/future.h>
+#include "server/store/block_store.h"
+
+#include <array>
+#include <memory>
+#include <string>
+
+namespace netstor::store {
+
+/// Who a volume is to its hosts. The same after every restart: hosts recognise it by these.
+struct VolumeIdentity {
+  std::string name;                        ///< 1 … 64 of [a-z0-9._-]
+  std::array<std::uint8_t, 16> uuid{};     ///< RFC 4122, most significant byte first
+  std::array<std::uint8_t, 16> nguid{};    ///< NVMe NGUID; never all zeroes
+  std::string serial;                      ///< 1 … 20 printable ASCII characters, no spaces
+};
+
+/// The subsystem's name: one subsystem a volume, whose only namespace is number 1.
+std::string subsystem_nqn(std::string_view volume_name);
+
+class StoredVolume {
+ public:
+  explicit StoredVolume(VolumeIdentity identity) : identity_(std::move(identity)) {}
+  StoredVolume(const StoredVolume&) = delete;
+  StoredVolume& operator=(const StoredVolume&) = delete;
+  virtual ~StoredVolume() = default;  ///< after the last store's close
+
+  const VolumeIdentity& identity() const noexcept { return identity_; }
+  /// "file", "memory", "null".
+  virtual std::string_view kind() const noexcept = 0;
+
+  /// This shard's store. `context` is the shard's and outlives the store; so does this volume.
+  virtual Future<std::unique_ptr<BlockStore>> open(PortContext& context) = 0;
+
+ private:
+  VolumeIdentity identity_;
+};
+
+}  // namespace netstor::store
