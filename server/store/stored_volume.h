@@ -17,13 +17,15 @@ namespace netstor::store {
 /// Who a volume is to its hosts. The same after every restart: hosts recognise it by these.
 struct VolumeIdentity {
   std::string name;                        ///< 1 … 64 of [a-z0-9._-]
+  std::string nqn;                         ///< of the one subsystem whose namespace 1 the volume is
   std::array<std::uint8_t, 16> uuid{};     ///< RFC 4122, most significant byte first
   std::array<std::uint8_t, 16> nguid{};    ///< NVMe NGUID; never all zeroes
   std::string serial;                      ///< 1 … 20 printable ASCII characters, no spaces
 };
 
-/// The subsystem's name: one subsystem a volume, whose only namespace is number 1.
-std::string subsystem_nqn(std::string_view volume_name);
+/// "nqn.2026-01.io.netstor:NAME", the NQN that a volume gets when nothing else is asked for. Short enough to
+/// type, but not unique in the world: where one host uses two servers, give equal names NQNs of their own.
+std::string default_nqn(std::string_view volume_name);
 
 class StoredVolume {
  public:
