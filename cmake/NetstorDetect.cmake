@@ -38,7 +38,7 @@ endif()
 
 foreach(_dep crypto spdlog cli11 json)
   if(NETSTOR_WHY_NOT_${_dep})
-    message(STATUS "netstor: netstor_dep::${_dep} is missing, what needs it is left out: ${NETSTOR_WHY_NOT_${_dep}}")
+    message(STATUS "netstor: what needs netstor_dep::${_dep} is left out: ${NETSTOR_WHY_NOT_${_dep}}")
   endif()
 endforeach()
 

@@ -36,7 +36,7 @@ endfunction()
 function(_netstor_use target)
   foreach(dep IN LISTS ARGN)
     if(NOT TARGET ${dep})
-      message(FATAL_ERROR "${CMAKE_CURRENT_SOURCE_DIR}: third party ${dep} is not there; test with if(TARGET ${dep})")
+      message(FATAL_ERROR "Third party ${dep} was not found; ask first with if(TARGET ${dep})")
     endif()
     get_property(known GLOBAL PROPERTY NETSTOR_THIRD_PARTY_${target})
     if(NOT dep IN_LIST known)
@@ -106,7 +106,8 @@ function(_netstor_test_facts name)
   endif()
 endfunction()
 
-# Skips must be seen: a test says "SKIP: reason" and exits 77, or is a GoogleTest that skips; tools/dev reads both.
+# Skips must be seen: a test says "SKIP: reason" and exits 77, or is a GoogleTest that skips;
+# tools/dev/summary.py reads both.
 function(_netstor_test_properties name labels timeout)
   set_tests_properties(${name} PROPERTIES
     LABELS "${labels}"
@@ -170,7 +171,8 @@ function(netstor_fuzzer name)
     set_property(GLOBAL APPEND PROPERTY NETSTOR_FUZZERS "${name} ${arg_CORPUS}")
     return()
   endif()
-  _netstor_executable(${name} SOURCES ${arg_SOURCES} ${PROJECT_SOURCE_DIR}/tests/fuzz/replay_main.cc LIBS ${arg_LIBS})
+  _netstor_executable(${name} LIBS ${arg_LIBS}
+    SOURCES ${arg_SOURCES} ${PROJECT_SOURCE_DIR}/tests/fuzz/replay_main.cc)
   add_test(NAME fuzz.${name} COMMAND ${name} ${arg_CORPUS})
   _netstor_test_properties(fuzz.${name} fuzz 120)
 endfunction()

@@ -45,7 +45,8 @@ def main(arguments):
             if code != 0:
                 failed += 1
                 print(f"FAILED: <{name}> does not compile alone with {compiler}\n{text}")
-    print(f"{len(headers)} public headers with {' and '.join(compilers)}: {len(jobs) - failed} of {len(jobs)} pass")
+    compiled_by = " and ".join(compilers)
+    print(f"{len(headers)} public headers with {compiled_by}: {len(jobs) - failed} of {len(jobs)} pass")
     return 1 if failed else 0
 
 

@@ -4,7 +4,7 @@
 
 usage: clang_tidy.py --build FOLDER [--all | --base REF]
 
-A changed header is looked at through the source of the same name, else through the first one that includes it.
+A changed header is looked at through the source of the same name, else through the first that includes it.
 """
 import argparse
 import concurrent.futures
@@ -58,7 +58,8 @@ def choose(known, changed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", required=True)
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--base")

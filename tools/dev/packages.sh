@@ -7,13 +7,15 @@ packages_demo=(build-essential g++ cmake ninja-build ccache pkg-config git pytho
 packages_test=("${packages_demo[@]}" libgtest-dev libgmock-dev clang)
 packages_check=("${packages_test[@]}" clang-format clang-tidy libbenchmark-dev)
 packages_fuzz=("${packages_test[@]}" libclang-rt-14-dev)
-packages_bench=("${packages_demo[@]}" libgtest-dev libgmock-dev libbenchmark-dev libnbd-dev nbdkit libiscsi-dev tgt)
+packages_bench=("${packages_demo[@]}" libgtest-dev libgmock-dev libbenchmark-dev
+  libnbd-dev nbdkit libiscsi-dev tgt)
 
 # packages_missing NAME...: prints those that dpkg does not have installed.
 packages_missing() {
   local name
   for name in "$@"; do
-    [[ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" == installed ]] || printf '%s\n' "$name"
+    [[ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" == installed ]] ||
+      printf '%s\n' "$name"
   done
 }
 
@@ -25,14 +27,15 @@ packages_install() {
     wanted+=("${!list}")
   done
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-    say "not a Debian system: these packages, by Debian's names, are expected: $(printf '%s\n' "${wanted[@]}" | sort -u | xargs)"
+    say "not a Debian system, these packages, by Debian's names, have to be there:"
+    say "$(printf '%s\n' "${wanted[@]}" | sort -u | xargs)"
     return 0
   fi
   mapfile -t missing < <(packages_missing "${wanted[@]}" | sort -u)
   [[ ${#missing[@]} -eq 0 ]] && return 0
   local as_root=()
   if [[ $EUID -ne 0 ]]; then
-    command -v sudo >/dev/null || die "missing packages and neither root nor sudo: apt-get install ${missing[*]}"
+    command -v sudo >/dev/null || die "neither root nor sudo for: apt-get install ${missing[*]}"
     as_root=(sudo)
   fi
   say "installing with apt-get: ${missing[*]}"

@@ -4,8 +4,8 @@
 
 usage: summary.py PRESET=FOLDER...
 
-FOLDER holds ctest.xml (ctest --output-junit) and one NAME.xml for each GoogleTest program. A program counts by
-its test cases, any other test as one. Every skip is printed with its reason. The last line is the sum.
+FOLDER holds ctest.xml (ctest --output-junit) and one NAME.xml for each GoogleTest program. A program counts
+by its test cases, any other test as one. Every skip is printed with its reason. The last line is the sum.
 """
 import collections
 import pathlib
