@@ -26,7 +26,7 @@ endif()
 
 add_library(netstor_flags INTERFACE)
 target_compile_options(netstor_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wvla
+  -Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wvla
   -fno-omit-frame-pointer)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # hardware_destructive_interference_size is used for padding inside one build only, never in an ABI.

@@ -13,8 +13,8 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FLAGS = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wno-interference-size",
-         "-x", "c++", f"-I{ROOT / 'include'}"]
+FLAGS = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror",
+         "-Wno-sign-conversion", "-Wno-interference-size", "-x", "c++", f"-I{ROOT / 'include'}"]
 CLANG_EXTRA = ["-Wno-unknown-warning-option"]
 
 
