@@ -28,7 +28,8 @@
 namespace netstor {
 
 namespace detail {
-class Engine;  // lib/engine
+class Engine;     // lib/engine
+class ShardLoop;  // lib/engine
 }
 
 class Shard {
@@ -56,7 +57,7 @@ class Shard {
   Metrics metrics() const noexcept;
 
  private:
-  friend class detail::Engine;
+  friend class detail::ShardLoop;
   Shard(detail::Loop* loop, unsigned index) noexcept : loop_(loop), index_(index) {}
   detail::Loop* loop_;
   unsigned index_;

@@ -134,7 +134,8 @@ class TaskState : public State<T> {
     this->destroy = [](StateBase& self) noexcept { State<T>::dispose(static_cast<TaskState&>(self)); };
     if (this->home() == nullptr) return;  // a foreign thread must not reach into a shard's coroutine
     this->on_cancel = [](StateBase& self) noexcept {
-      if (auto* scope = static_cast<TaskState&>(self).scope; scope != nullptr) scope->cancel();
+      auto& task = static_cast<TaskState&>(self);
+      if (task.scope != nullptr) task.scope->cancel();
     };
   }
   CancelScope* scope = nullptr;
