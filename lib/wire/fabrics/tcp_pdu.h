@@ -37,8 +37,9 @@ inline constexpr std::size_t kR2tBytes = 24;
 inline constexpr std::size_t kTermReqBytes = 24;
 inline constexpr std::size_t kTermReqDataMax = 128;
 inline constexpr std::size_t kDigestBytes = 4;
-inline constexpr std::size_t kPduPrefixMax =
-    128;                                     // header, digest and padding, sent or received, never exceed it
+// Header, digest and padding, sent or received, never exceed this: a CapsuleCmd with its header digest is 76
+// bytes, and the worst alignment for 76 is 72.
+inline constexpr std::size_t kPduPrefixMax = 144;
 inline constexpr std::uint8_t kPdaMax = 31;  // HPDA and CPDA: zero's based dwords
 inline constexpr std::uint32_t kMaxh2cdataMin = 4096;
 
