@@ -27,22 +27,22 @@ namespace netstor::store {
 /// What a store can do; sizes in bytes. Constant while the store is open.
 struct StoreLimits {
   std::uint64_t size_bytes = 0;
-  std::uint32_t block_bytes = 512;               ///< offsets and lengths are multiples of it
-  std::uint32_t transfer_bytes_max = 1 << 20;    ///< of one read, write or compare
-  std::uint32_t zero_bytes_max = 1 << 20;        ///< of one write_zeroes, deallocate or verify
-  std::uint32_t atomic_bytes = 512;              ///< writes up to this are all or nothing
-  std::uint32_t compare_and_write_bytes_max = 0; ///< 0 without compare_and_write
-  std::uint32_t memory_alignment = 1;            ///< of each piece's begin and length; 1: any
-  std::uint32_t depth = 128;                     ///< operations in flight; the next one is answered `full`
-  bool immediate = false;         ///< view() and store_now() serve: no need for a buffer, or to wait
-  bool volatile_cache = false;    ///< flush has something to do
+  std::uint32_t block_bytes = 512;                ///< offsets and lengths are multiples of it
+  std::uint32_t transfer_bytes_max = 1 << 20;     ///< of one read, write or compare
+  std::uint32_t zero_bytes_max = 1 << 20;         ///< of one write_zeroes, deallocate or verify
+  std::uint32_t atomic_bytes = 512;               ///< writes up to this are all or nothing
+  std::uint32_t compare_and_write_bytes_max = 0;  ///< 0 without compare_and_write
+  std::uint32_t memory_alignment = 1;             ///< of each piece's begin and length; 1: any
+  std::uint32_t depth = 128;                      ///< operations in flight; the next one is answered `full`
+  bool immediate = false;       ///< view() and store_now() serve: no need for a buffer, or to wait
+  bool volatile_cache = false;  ///< flush has something to do
   bool can_write_zeroes = false;
   bool can_deallocate = false;
   bool deallocated_reads_zeroes = false;
   bool can_compare = false;
   bool can_compare_and_write = false;
   bool can_verify = false;
-  bool thin = false;              ///< space is taken when it is written first, and may run out
+  bool thin = false;  ///< space is taken when it is written first, and may run out
   bool needs_aligned_memory() const noexcept { return memory_alignment > 1; }
 };
 
@@ -54,18 +54,18 @@ struct StoreSide {
   struct Later : detail::Runnable {
     StoreOp* op = nullptr;
   };
-  Later later;                                ///< the way back to the op's shard and turn
+  Later later;  ///< the way back to the op's shard and turn
   BlockStore* store = nullptr;
-  void (*complete)(Op&) noexcept = nullptr;   ///< the caller's, while the store's own stands in its place
-  StoreOp* previous = nullptr;                ///< lists of the store and of its range lock
+  void (*complete)(Op&) noexcept = nullptr;  ///< the caller's, while the store's own stands in its place
+  StoreOp* previous = nullptr;               ///< lists of the store and of its range lock
   StoreOp* following = nullptr;
   detail::Loop* loop = nullptr;
   std::uint8_t state = 0;
 };
 
 /// One operation: the fields of a DeviceOp, and a store's room. The caller fills in verb, force_unit_access,
-/// offset, length, pieces (and `expected` for compare_and_write) and complete; it may be used again and again.
-/// Pieces and their bytes are borrowed until complete.
+/// offset, length, pieces (and `expected` for compare_and_write) and complete; it may be used again and
+/// again. Pieces and their bytes are borrowed until complete.
 struct StoreOp : DeviceOp {
   StoreSide side;
 };
@@ -84,8 +84,9 @@ class BlockStore {
   /// small: then submit a read. The memory stays mapped, though not unchanged, until the store is closed.
   virtual bool view(std::uint64_t offset, std::uint64_t length, iovec* pieces, unsigned& count) noexcept;
 
-  /// Takes the bytes at once; they are durable as far as this store's writes ever are (limits().volatile_cache
-  /// is false wherever this serves). False where it cannot: then submit a write, which also says why.
+  /// Takes the bytes at once; they are durable as far as this store's writes ever are
+  /// (limits().volatile_cache is false wherever this serves). False where it cannot: then submit a write,
+  /// which also says why.
   virtual bool store_now(std::uint64_t offset, const iovec* pieces, unsigned count) noexcept;
 
   /// Accepted: completed exactly once, from the shard's loop, never inside submit(), with op.result. What is

@@ -5,8 +5,8 @@
 //
 // Thread rule: open() on the shard that will own the store; identity() from any thread.
 
-#include <netstor/future.h>
 #include "server/store/block_store.h"
+#include <netstor/future.h>
 
 #include <array>
 #include <memory>
@@ -16,11 +16,11 @@ namespace netstor::store {
 
 /// Who a volume is to its hosts. The same after every restart: hosts recognise it by these.
 struct VolumeIdentity {
-  std::string name;                        ///< 1 … 64 of [a-z0-9._-]
-  std::string nqn;                         ///< of the one subsystem whose namespace 1 the volume is
-  std::array<std::uint8_t, 16> uuid{};     ///< RFC 4122, most significant byte first
-  std::array<std::uint8_t, 16> nguid{};    ///< NVMe NGUID; never all zeroes
-  std::string serial;                      ///< 1 … 20 printable ASCII characters, no spaces
+  std::string name;                      ///< 1 … 64 of [a-z0-9._-]
+  std::string nqn;                       ///< of the one subsystem whose namespace 1 the volume is
+  std::array<std::uint8_t, 16> uuid{};   ///< RFC 4122, most significant byte first
+  std::array<std::uint8_t, 16> nguid{};  ///< NVMe NGUID; never all zeroes
+  std::string serial;                    ///< 1 … 20 printable ASCII characters, no spaces
 };
 
 /// "nqn.2026-01.io.netstor:NAME", the NQN that a volume gets when nothing else is asked for. Short enough to

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// See state_directory.h, and docs/formats/state-directory.md for what lies where.
+
+#include "server/store/state_directory.h"
+
+#include "server/store/file_store.h"
+#include "server/store/memory_store.h"
+#include "server/store/null_store.h"
+#include "server/store/safe_file.h"
+#include "server/store/volume_record.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+
+namespace netstor::store {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// What is being made, under a name that no volume can have.
+constexpr std::string_view kUnfinished = ".new-";
+
+std::string volumes_of(const std::string& path) { return path + "/volumes"; }
+
+/// Says which process it is, when the lock file tells.
+std::string holder(int fd) {
+  char text[32] = {};
+  const ssize_t got = ::pread(fd, text, sizeof text - 1, 0);
+  const long pid = got > 0 ? std::strtol(text, nullptr, 10) : 0;
+  return pid > 0 ? " (process " + std::to_string(pid) + ")" : "";
+}
+
+Result<VolumeRecord> read_volume(const std::string& folder, const std::string& name) {
+  const std::string path = folder + "/volume.json";
+  auto text = read_small_file(path, kMetadataBytesMax);
+  if (!text) {
+    if (text.error().kind() == ErrorKind::not_found) {
+      return Error(ErrorKind::data_corrupt,
+                   folder + ": no volume.json in it; move the folder away, or put it back");
+    }
+    return std::move(text).error();
+  }
+  auto record = decode_volume(*text, name);
+  if (!record) return std::move(record).error().with_context(path);
+  if (record->kind != StoreKind::file) return record;
+  record->data_path = folder + "/data";
+  struct stat facts {};
+  if (::stat(record->data_path.c_str(), &facts) != 0) return Error::system(errno, record->data_path);
+  if (!S_ISREG(facts.st_mode) || static_cast<std::uint64_t>(facts.st_size) < record->size_bytes) {
+    return Error(ErrorKind::data_corrupt, record->data_path + ": should be a file of " +
+                                              std::to_string(record->size_bytes) + " bytes, but has " +
+                                              std::to_string(facts.st_size));
+  }
+  return record;
+}
+
+Result<void> fill_folder(const std::string& folder, const VolumeRecord& record) {
+  if (::mkdir(folder.c_str(), 0700) != 0) return Error::system(errno, "make directory " + folder);
+  if (record.kind == StoreKind::file)
+    NETSTOR_CHECK_RETURN(make_sparse_file(folder + "/data", record.size_bytes));
+  NETSTOR_CHECK_RETURN(write_new_file(folder + "/volume.json", encode_volume(record)));
+  return sync_directory(folder);
+}
+
+}  // namespace
+
+Result<std::string> StateDirectory::default_path() {
+  if (::geteuid() == 0) return std::string("/var/lib/netstord");
+  // XDG Base Directory Specification: a relative path there is to be ignored.
+  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && state[0] == '/') {
+    return std::string(state) + "/netstord";
+  }
+  if (const char* home = std::getenv("HOME"); home != nullptr && home[0] == '/') {
+    return std::string(home) + "/.local/state/netstord";
+  }
+  return Error(ErrorKind::not_found,
+               "no place for the server's state: neither XDG_STATE_HOME nor HOME is set; "
+               "say --state DIR");
+}
+
+StateDirectory::StateDirectory(StateDirectory&& other) noexcept
+    : path_(std::move(other.path_)),
+      lock_fd_(std::exchange(other.lock_fd_, -1)),
+      volumes_(std::move(other.volumes_)) {}
+
+StateDirectory& StateDirectory::operator=(StateDirectory&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(lock_fd_, other.lock_fd_);
+  std::swap(volumes_, other.volumes_);
+  return *this;
+}
+
+StateDirectory::~StateDirectory() {
+  if (lock_fd_ >= 0) ::close(lock_fd_);
+}
+
+Result<StateDirectory> StateDirectory::open(std::string path) {
+  NETSTOR_CHECK_RETURN(make_directories(path));
+  std::error_code ignored;
+  if (auto absolute = fs::canonical(path, ignored); !ignored) path = absolute.string();
+  StateDirectory directory(std::move(path));
+  NETSTOR_CHECK_RETURN(directory.lock());
+  NETSTOR_CHECK_RETURN(directory.check_version());
+  NETSTOR_CHECK_RETURN(directory.read_volumes());
+  NETSTOR_CHECK_RETURN(directory.remove_unfinished());
+  return directory;
+}
+
+Result<void> StateDirectory::lock() {
+  const std::string path = path_ + "/lock";
+  lock_fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock_fd_ < 0) return Error::system(errno, "open " + path);
+  if (::flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return Error::system(errno, "lock " + path);
+    return Error(ErrorKind::already_exists, "the state directory " + path_ +
+                                                " is in use by another netstord" + holder(lock_fd_) +
+                                                ": stop that one, or give this one its own with "
+                                                "--state DIR");
+  }
+  // The number is for people; the lock alone counts, and the system drops it with the process.
+  const std::string pid = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(lock_fd_, 0) != 0 || ::pwrite(lock_fd_, pid.data(), pid.size(), 0) < 0) {
+    return Error::system(errno, "write " + path);
+  }
+  return {};
+}
+
+Result<void> StateDirectory::check_version() {
+  const std::string path = path_ + "/state.json";
+  auto text = read_small_file(path, kMetadataBytesMax);
+  if (text) {
+    if (auto good = decode_state(*text); !good) return std::move(good).error().with_context(path);
+    return {};
+  }
+  if (text.error().kind() != ErrorKind::not_found) return std::move(text).error();
+  std::error_code ignored;
+  if (fs::exists(volumes_of(path_), ignored)) {
+    return Error(ErrorKind::data_corrupt,
+                 path + ": is missing, although there are volumes beside it; put it back");
+  }
+  // First run. state.json comes before the first volume, so that it always tells how to read them.
+  NETSTOR_CHECK_RETURN(replace_file(path, encode_state()));
+  return make_directories(volumes_of(path_));
+}
+
+Result<void> StateDirectory::read_volumes() {
+  NETSTOR_CHECK_RETURN(make_directories(volumes_of(path_)));
+  std::error_code error;
+  fs::directory_iterator entries(volumes_of(path_), error);
+  for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
+    const std::string name = entries->path().filename().string();
+    if (name.starts_with('.')) continue;
+    if (auto good = check_volume_name(name); !good) {
+      return std::move(good).error().with_context(volumes_of(path_) + ": move this entry away");
+    }
+    NETSTOR_TRY_RETURN(VolumeRecord record, read_volume(entries->path().string(), name));
+    volumes_.push_back(std::move(record));
+  }
+  if (error) return Error::system(error.value(), "list " + volumes_of(path_));
+  const auto by_name = [](const VolumeRecord& a, const VolumeRecord& b) {
+    return a.identity.name < b.identity.name;
+  };
+  std::sort(volumes_.begin(), volumes_.end(), by_name);
+  for (std::size_t i = 0; i < volumes_.size(); ++i) {
+    for (std::size_t k = 0; k < i; ++k) {
+      if (volumes_[i].identity.nqn != volumes_[k].identity.nqn) continue;
+      return Error(ErrorKind::data_corrupt, "the volumes '" + volumes_[k].identity.name + "' and '" +
+                                                volumes_[i].identity.name + "' in " + path_ +
+                                                " have the same NQN");
+    }
+  }
+  return {};
+}
+
+Result<void> StateDirectory::remove_unfinished() {
+  std::vector<fs::path> unfinished;
+  std::error_code error;
+  for (fs::directory_iterator entries(volumes_of(path_), error);
+       !error && entries != fs::directory_iterator(); entries.increment(error)) {
+    if (entries->path().filename().string().starts_with(kUnfinished)) unfinished.push_back(entries->path());
+  }
+  for (const fs::path& folder : unfinished) {
+    if (!error) fs::remove_all(folder, error);
+  }
+  if (error) return Error::system(error.value(), "clean up " + volumes_of(path_));
+  return {};
+}
+
+const VolumeRecord* StateDirectory::find(std::string_view name) const noexcept {
+  const auto at = std::find_if(volumes_.begin(), volumes_.end(),
+                               [&](const VolumeRecord& record) { return record.identity.name == name; });
+  return at == volumes_.end() ? nullptr : &*at;
+}
+
+Result<VolumeRecord> StateDirectory::create(const VolumeSpec& spec) {
+  NETSTOR_CHECK_RETURN(check_spec(spec));
+  VolumeRecord record;
+  record.identity = make_identity(spec.name, spec.nqn);
+  record.kind = spec.kind;
+  record.size_bytes = spec.size_bytes;
+  record.block_bytes = spec.block_bytes;
+  for (const VolumeRecord& other : volumes_) {
+    if (other.identity.name == spec.name || other.identity.nqn == record.identity.nqn) {
+      return Error(ErrorKind::already_exists,
+                   "volume '" + spec.name + "': '" + other.identity.name + "' has the same name or NQN");
+    }
+  }
+  const std::string folder = volumes_of(path_) + "/" + spec.name;
+  const std::string unfinished = volumes_of(path_) + "/" + std::string(kUnfinished) + spec.name;
+  auto made = fill_folder(unfinished, record);
+  if (made && ::rename(unfinished.c_str(), folder.c_str()) != 0)
+    made = Error::system(errno, "rename " + unfinished);
+  if (!made) {
+    std::error_code ignored;
+    fs::remove_all(unfinished, ignored);
+    return std::move(made).error();
+  }
+  NETSTOR_CHECK_RETURN(sync_directory(volumes_of(path_)));
+  if (spec.kind == StoreKind::file) record.data_path = folder + "/data";
+  const auto after = std::find_if(volumes_.begin(), volumes_.end(), [&](const VolumeRecord& other) {
+    return other.identity.name > record.identity.name;
+  });
+  volumes_.insert(after, record);
+  return record;
+}
+
+Result<std::unique_ptr<StoredVolume>> open_volume(const VolumeRecord& record) {
+  switch (record.kind) {
+    case StoreKind::memory:
+      return make_memory_volume(record.identity, record.size_bytes, record.block_bytes);
+    case StoreKind::null:
+      return make_null_volume(record.identity, record.size_bytes, record.block_bytes);
+    case StoreKind::file:
+      break;
+  }
+  return make_file_volume(record.identity, record.data_path, record.size_bytes, record.block_bytes);
+}
+
+}  // namespace netstor::store
