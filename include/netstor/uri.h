@@ -5,7 +5,6 @@
 //   nvme+tcp://HOST[:4420]/SUBSYSTEM-NQN[?ns=1]   a namespace of an NVMe/TCP subsystem
 //   nvme+tcp://HOST[:4420]                        its discovery service
 //   file:///PATH                                  a local file or block device
-//   null:?size=1GiB   memory:?size=1GiB           answered at once; kept in this process's memory
 //   sim://NAME                                    a simulated device of the sim driver (tests)
 //
 // IPv6 hosts stand in brackets. Query values are percent-encoded. Sizes take B, KiB, MiB, GiB, TiB.

@@ -67,7 +67,9 @@ Result<std::unique_ptr<Engine>> Engine::make(const RuntimeOptions& options, cons
         .io_driver = driver,
         .clock = clock != nullptr ? clock : &SteadyClock::instance(),
         .blocking = clock != nullptr ? nullptr : &engine->blocking_,
+        .unstopped = &engine->unstopped_,
     }));
+    ++engine->unstopped_;
   }
   if (!options.embedded) NETSTOR_CHECK_RETURN(engine->start_threads());
   // One embedded shard belongs to the thread that made it: calls before the first turn are on the shard.
@@ -108,32 +110,31 @@ void Engine::stop() noexcept {
   struct Stop : Runnable {
     ShardLoop* loop = nullptr;
   };
-  std::vector<Stop> stops(loops_.size());
-  for (std::size_t i = 0; i < loops_.size(); ++i) {
+  const std::size_t running = options_.embedded ? loops_.size() : threads_.size();
+  unstopped_ -= static_cast<unsigned>(loops_.size() - running);
+  std::vector<Stop> stops(running);
+  for (std::size_t i = 0; i < running; ++i) {
     stops[i].loop = loops_[i].get();
     stops[i].run = [](Runnable& self) noexcept { static_cast<Stop&>(self).loop->stop(); };
-    if (threads_.size() > i || options_.embedded) loops_[i]->post(stops[i]);
+    loops_[i]->post(stops[i]);
   }
   if (!options_.embedded) {
     for (auto& thread : threads_) thread.join();
     return;
   }
-  Loop* const before = current_loop;
-  const auto running = [](const auto& loop) { return !loop->stopped_; };
-  while (std::any_of(loops_.begin(), loops_.end(), running)) {
+  const auto each = [this](auto act) {
     for (auto& loop : loops_) {
       current_loop = loop.get();
-      loop->turn();
+      act(*loop);
     }
-  }
-  for (auto& loop : loops_) {
-    current_loop = loop.get();
-    loop->drop_ports();
-  }
+  };
+  Loop* before = current_loop;
+  while (unstopped_.load() > 0) each([](ShardLoop& loop) { loop.turn(); });
+  each([&](ShardLoop& loop) {
+    loop.drop_ports();
+    if (before == &loop) before = nullptr;
+  });
   current_loop = before;
-  for (auto& loop : loops_) {
-    if (current_loop == loop.get()) current_loop = nullptr;
-  }
 }
 
 Engine::~Engine() { stop(); }

@@ -35,6 +35,7 @@ class Engine {
   RuntimeOptions options_;
   Driver* io_driver_ = nullptr;
   BlockingThread blocking_;
+  std::atomic<unsigned> unstopped_{0};
   std::vector<std::unique_ptr<ShardLoop>> loops_;
   std::vector<std::thread> threads_;
   std::atomic<unsigned> home_{0};

@@ -18,6 +18,7 @@ constinit thread_local Loop* current_loop = nullptr;
 namespace {
 constexpr unsigned kCompletionsPerPoll = 256;
 constexpr unsigned kTasksPerTurn = 4096;
+constexpr Duration kStopGrain = std::chrono::milliseconds(1);  // how often an ending shard looks at the others
 }  // namespace
 
 ShardLoop::ShardLoop(const Config& config)
@@ -116,7 +117,7 @@ bool ShardLoop::turn() noexcept {
 
 void ShardLoop::run() noexcept {
   current_loop = this;
-  while (!stopped_) {
+  while (!stopped()) {
     if (turn()) {
       idle_ = false;
     } else if (!idle_) {
@@ -143,10 +144,12 @@ void ShardLoop::sleep() noexcept {
   sleeping_.store(true, std::memory_order_seq_cst);
   if (mailbox_.empty()) {
     ++metrics_.sleeps;
+    Time deadline = timers_.next();
+    if (stopping_) deadline = std::min(deadline, now_ + kStopGrain);
     if (port != nullptr) {
-      port->sleep_until(timers_.next());
+      port->sleep_until(deadline);
     } else {
-      wait_on_all(timers_.next());
+      wait_on_all(deadline);
     }
   }
   sleeping_.store(false, std::memory_order_seq_cst);
@@ -233,7 +236,7 @@ void ShardLoop::stop() noexcept {
   ended->run = [](Runnable& self) noexcept {
     auto& all = static_cast<Ended&>(self);
     if (--all.left > 0) return;
-    all.loop->stopped_ = true;
+    all.loop->config_.unstopped->fetch_sub(1, std::memory_order_acq_rel);
     delete &all;
   };
   const auto hooks = std::exchange(hooks_, {});

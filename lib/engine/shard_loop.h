@@ -41,6 +41,7 @@ class ShardLoop final : public Loop, public PortContext {
     Driver* io_driver = nullptr;
     const Clock* clock = nullptr;
     BlockingThread* blocking = nullptr;  // null: blocking work runs in place (simulation)
+    std::atomic<unsigned>* unstopped = nullptr;  // shards whose hooks have not ended; all end together
   };
   explicit ShardLoop(const Config& config);
   ~ShardLoop();
@@ -71,9 +72,11 @@ class ShardLoop final : public Loop, public PortContext {
   Time next_deadline() const noexcept { return timers_.next(); }
 
   bool stopping() const noexcept { return stopping_; }
+  bool stopped() const noexcept { return config_.unstopped->load(std::memory_order_acquire) == 0; }
   void add_stop_hook(StopHook& hook) { hooks_.push_back(&hook); }
   void remove_stop_hook(StopHook& hook) noexcept { std::erase(hooks_, &hook); }
-  /// On the shard's thread: runs the hooks, answers every sleeper, and ends run().
+  /// On the shard's thread: runs the hooks and answers every sleeper. run() ends when all shards are done,
+  /// so that what a hook sends to another shard still comes back.
   void stop() noexcept;
   /// On the shard's thread, when nothing runs any more: gives the ports back.
   void drop_ports() noexcept;
@@ -101,7 +104,6 @@ class ShardLoop final : public Loop, public PortContext {
   std::atomic<Port*> sleeper_{nullptr};  // whom to wake while sleeping_; null: event_
   bool idle_ = false;
   bool stopping_ = false;
-  bool stopped_ = false;
   std::vector<StopHook*> hooks_;
   // Waiting on several descriptors at once, and embedding; made when first needed.
   int epoll_ = -1;

@@ -24,7 +24,7 @@ class SleepState final : public State<void> {
     alarm.state = this;
     alarm.fire = [](detail::Timer& timer) noexcept { static_cast<Alarm&>(timer).state->ring(); };
     pushed.state = this;
-    pushed.run = [](detail::Runnable& self) noexcept { static_cast<Pushed&>(self).state->ring(); };
+    pushed.run = [](detail::Runnable& self) noexcept { static_cast<Pushed&>(self).state->end({}); };
   }
   void ring() noexcept {
     if (detail::this_shard_loop().stopping()) {

@@ -31,11 +31,13 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace netstor {
 
 class Link;
 class Device;
+struct DiscoveredSubsystem;  // volume.h
 struct Metrics;
 
 /// How an operation ended: no allocation, no text.
@@ -117,6 +119,14 @@ struct OpenOp : Op {
   std::string detail;               ///< on failure: what to add to the error's text
 };
 
+/// Asks a discovery service what it offers.
+struct DiscoverOp : Op {
+  std::string uri;
+  const void* options = nullptr;                      ///< VolumeOptions; the caller's until complete
+  std::vector<DiscoveredSubsystem>* found = nullptr;  ///< the caller's; filled on success
+  std::string detail;                                 ///< on failure: what to add to the error's text
+};
+
 /// What a port may use of its shard. Outlives the port.
 class PortContext {
  public:
@@ -156,6 +166,7 @@ class Port {
   virtual void connect(ConnectOp& op);
   virtual void cancel_connect(ConnectOp& op);
   virtual void open(OpenOp& op);
+  virtual void discover(DiscoverOp& op);
   virtual Result<std::unique_ptr<Listener>> listen(const Address& address);
   virtual Result<std::unique_ptr<Link>> adopt(const Ticket& ticket);
   virtual void refuse(const Ticket& ticket) noexcept;

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asking a discovery service.
+
+#include <netstor/uri.h>
+#include <netstor/volume.h>
+
+#include "lib/engine/completion.h"
+#include "lib/engine/engine.h"
+
+namespace netstor {
+namespace {
+
+Task<std::vector<DiscoveredSubsystem>> ask(std::string uri, VolumeOptions options) {
+  NETSTOR_TRY(const Uri parsed, Uri::parse(uri));
+  NETSTOR_TRY(Port * port, detail::this_shard_loop().port(parsed.scheme));
+  std::vector<DiscoveredSubsystem> found;
+  DiscoverOp op;
+  op.uri = uri;
+  op.options = &options;
+  op.found = &found;
+  Completion done(op);
+  port->discover(op);
+  co_await done;
+  if (op.result.ok) co_return std::move(found);
+  Error error = op.result.error("discover " + uri);
+  if (op.detail.empty()) co_return std::move(error);
+  co_return Error(error.kind(), error.text() + ": " + op.detail, error.effect(), error.origin(), error.native());
+}
+
+}  // namespace
+
+Future<std::vector<DiscoveredSubsystem>> discover(Runtime& runtime, std::string_view uri, VolumeOptions options) {
+  return runtime.shard(0).run_on([uri = std::string(uri), options = std::move(options)]() mutable {
+    return ask(std::move(uri), std::move(options));
+  });
+}
+
+}  // namespace netstor

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/block/volume_shard.h"
+
+#include "lib/base/assert.h"
+#include "lib/block/replay.h"
+#include "lib/block/volume_core.h"
+#include "lib/engine/completion.h"
+
+namespace netstor::detail {
+
+VolumeShard::VolumeShard(VolumeCore& core, ShardLoop& loop) : core_(core), loop_(loop) {
+  pump_.shard = this;
+  pump_.run = [](Runnable& self) noexcept {
+    auto& pump = static_cast<Pump&>(self);
+    pump.queued = false;
+    pump.shard->pump();
+  };
+  patience_.shard = this;
+  patience_.fire = [](Timer& self) noexcept { static_cast<Patience&>(self).shard->give_up(); };
+}
+
+VolumeShard::~VolumeShard() { NETSTOR_ASSERT(device_ == nullptr && waiting_head_ == nullptr); }
+
+const std::string& VolumeShard::uri() const noexcept { return core_.uri(); }
+
+void VolumeShard::submit(Fragment& fragment) noexcept {
+  if (path_ == Path::up && waiting_head_ == nullptr && device_->submit(fragment) == Submit::accepted) {
+    fragment.place = Fragment::Place::device;
+    return;
+  }
+  wait(fragment);
+  if (path_ == Path::gone) pump_later();
+}
+
+void VolumeShard::completed(Fragment& fragment) noexcept {
+  fragment.place = Fragment::Place::idle;
+  if (!fragment.result.ok && !fragment.parent->cancelled() && path_ != Path::gone &&
+      may_replay(fragment.verb, fragment.parent->options(), fragment.result)) {
+    ++loop_.metrics().replays;
+    wait(fragment);
+  } else {
+    fragment.parent->fragment_done(fragment);
+  }
+  if (waiting_head_ != nullptr && path_ != Path::down) pump();
+}
+
+void VolumeShard::cancel(Fragment& fragment) noexcept {
+  if (fragment.place == Fragment::Place::device) {
+    device_->cancel(fragment);
+  } else if (fragment.place == Fragment::Place::waiting) {
+    unlink(fragment);
+    fragment.result = OpResult::failure(ErrorKind::cancelled);
+    fragment.parent->fragment_done(fragment);
+  }
+}
+
+void VolumeShard::wait(Fragment& fragment) noexcept { link(fragment, waiting_tail_, nullptr); }
+
+void VolumeShard::link(Fragment& fragment, Fragment* before, Fragment* after) noexcept {
+  fragment.place = Fragment::Place::waiting;
+  fragment.before = before;
+  fragment.after = after;
+  (before != nullptr ? before->after : waiting_head_) = &fragment;
+  (after != nullptr ? after->before : waiting_tail_) = &fragment;
+}
+
+void VolumeShard::unlink(Fragment& fragment) noexcept {
+  (fragment.before != nullptr ? fragment.before->after : waiting_head_) = fragment.after;
+  (fragment.after != nullptr ? fragment.after->before : waiting_tail_) = fragment.before;
+  fragment.place = Fragment::Place::idle;
+}
+
+void VolumeShard::pump() noexcept {
+  while (waiting_head_ != nullptr && path_ != Path::down) {
+    Fragment& fragment = *waiting_head_;
+    unlink(fragment);
+    if (path_ == Path::gone) {
+      // What was asked after the loss never left; what waited for a replay keeps what its loss said.
+      if (fragment.result.ok || fragment.result.kind != ErrorKind::disconnected) {
+        fragment.result = why_;
+        fragment.result.effect = Effect::none;
+      }
+      fragment.parent->fragment_done(fragment);
+    } else if (device_->submit(fragment) == Submit::accepted) {
+      fragment.place = Fragment::Place::device;
+    } else {
+      link(fragment, nullptr, waiting_head_);
+      return;
+    }
+  }
+}
+
+void VolumeShard::pump_later() noexcept {
+  if (pump_.queued) return;
+  pump_.queued = true;
+  loop_.push(pump_);
+}
+
+void VolumeShard::count(DeviceVerb verb, std::uint64_t length, bool succeeded) noexcept {
+  Metrics& metrics = loop_.metrics();
+  if (verb == DeviceVerb::read) {
+    ++metrics.reads;
+    if (succeeded) metrics.read_bytes += length;
+  } else if (verb == DeviceVerb::write) {
+    ++metrics.writes;
+    if (succeeded) metrics.write_bytes += length;
+  } else {
+    ++metrics.other;
+  }
+  if (!succeeded) ++metrics.errors;
+}
+
+Task<void> VolumeShard::open(std::optional<Ticket> share) {
+  const Uri& where = core_.parsed_uri();
+  NETSTOR_TRY(Port * port, loop_.port(where.scheme));
+  OpenOp op;
+  op.uri = core_.uri();
+  op.options = &core_.options();
+  op.writable = !core_.options().read_only;
+  op.share = share;
+  Completion opened(op);
+  port->open(op);
+  co_await opened;
+  if (!op.result.ok) {
+    Error error = op.result.error("open " + core_.uri());
+    if (op.detail.empty()) co_return std::move(error);
+    co_return Error(error.kind(), error.text() + ": " + op.detail, error.effect(), error.origin(), error.native());
+  }
+  device_ = std::move(op.device);
+  if (closed_ || loop_.stopping()) {
+    auto ended = end_device();
+    NETSTOR_CHECK(co_await std::move(ended));
+    co_return Error(ErrorKind::cancelled, "open " + core_.uri() + ": the volume was closed meanwhile");
+  }
+  limits_ = device_->limits();
+  device_->observe(this);
+  path_ = Path::up;
+  if (patience_.armed()) loop_.disarm(patience_);
+  loop_.remove_stop_hook(*this);
+  loop_.add_stop_hook(*this);
+  pump_later();
+  co_return ok();
+}
+
+Task<void> VolumeShard::end_device() {
+  // Another coroutine may be ending it already (a loss and a close at once): the first one does the work.
+  if (ending_) {
+    while (ending_) NETSTOR_CHECK(co_await yield());
+    co_return ok();
+  }
+  if (!device_) co_return ok();
+  ending_ = true;
+  device_->observe(nullptr);
+  Op op;
+  Completion closed(op);
+  device_->close(op);
+  co_await closed;
+  device_.reset();
+  ending_ = false;
+  co_return ok();
+}
+
+Task<void> VolumeShard::drop() {
+  if (path_ == Path::up) hold_on();
+  auto ended = end_device();
+  NETSTOR_CHECK(co_await std::move(ended));
+  co_return ok();
+}
+
+Task<void> VolumeShard::close() {
+  if (std::exchange(closed_, true)) {
+    while (!finished_) NETSTOR_CHECK(co_await yield());
+    co_return ok();
+  }
+  why_ = OpResult::failure(ErrorKind::cancelled);
+  if (patience_.armed()) loop_.disarm(patience_);
+  path_ = Path::gone;
+  pump();
+  auto ended = end_device();
+  NETSTOR_CHECK(co_await std::move(ended));
+  pump();
+  loop_.remove_stop_hook(*this);
+  while (pump_.queued) NETSTOR_CHECK(co_await yield());
+  finished_ = true;
+  core_.part_closed();
+  co_return ok();
+}
+
+Task<void> VolumeShard::close_for_stop() {
+  if (&core_.home() == &loop_) {
+    auto quiet = core_.stop_recovering();
+    NETSTOR_CHECK(co_await std::move(quiet));
+  }
+  auto closed = close();
+  co_return co_await std::move(closed);
+}
+
+void VolumeShard::stop(Runnable& ended) noexcept {
+  spawn(close_for_stop()).then([&ended](Result<void>) { ended.run(ended); }).detach();
+}
+
+void VolumeShard::hold_on() noexcept {
+  path_ = Path::down;
+  why_ = OpResult::failure(ErrorKind::disconnected);
+  const Duration patience = core_.options().path_loss_timeout;
+  loop_.arm(patience_, loop_.now() + patience);
+}
+
+void VolumeShard::give_up() noexcept {
+  if (path_ != Path::down) return;
+  path_ = Path::gone;
+  pump();
+}
+
+void VolumeShard::device_lost(OpResult why) noexcept {
+  if (path_ != Path::up) return;
+  hold_on();
+  why_ = why;
+  why_.kind = ErrorKind::disconnected;
+  core_.path_lost(*this);
+}
+
+void VolumeShard::device_changed() noexcept {
+  limits_ = device_->limits();
+  core_.size_changed(limits_.size_bytes);
+}
+
+}  // namespace netstor::detail
