@@ -24,8 +24,6 @@ struct IoPlan {
   std::uint32_t to_host = 0;        ///< bytes of payload that the host awaits
 };
 
-constexpr Status refused(Status status) { return status.with_dnr(); }
-
 namespace detail {
 Status plan_other(const Command& command, const NamespaceView* view, std::uint32_t transfer_max, IoPlan& plan);
 }

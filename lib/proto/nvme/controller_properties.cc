@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint8_t kReadyTimeoutUnits = 20;  // of 500 ms
 
-PropertyAnswer refused() { return {.status = Status(GenericStatus::invalid_field).with_dnr()}; }
+PropertyAnswer invalid() { return {.status = refused(GenericStatus::invalid_field)}; }
 
 }  // namespace
 
@@ -23,9 +23,9 @@ ControllerProperties::ControllerProperties(const ControllerLimits& limits, bool 
 
 PropertyAnswer ControllerProperties::get(const Command& command) const {
   PropertyAccess access;
-  if (!decode_property_access(command, access)) return refused();
+  if (!decode_property_access(command, access)) return invalid();
   // A size that is not the property's own is refused, whichever the property.
-  if (access.wide != is_wide(access.property)) return refused();
+  if (access.wide != is_wide(access.property)) return invalid();
   switch (access.property) {
     case Property::cap: return {.value = encode(cap_)};
     case Property::vs: return {.value = encode(version())};
@@ -34,13 +34,13 @@ PropertyAnswer ControllerProperties::get(const Command& command) const {
     case Property::nssr:  // no subsystem reset (CAP.NSSRS), nor CAP.CRMS: both are reserved here
     case Property::crto: break;
   }
-  return refused();
+  return invalid();
 }
 
 PropertyAnswer ControllerProperties::set(const Command& command) {
   PropertyAccess access;
-  if (!decode_property_access(command, access)) return refused();
-  if (access.wide || access.property != Property::cc) return refused();
+  if (!decode_property_access(command, access)) return invalid();
+  if (access.wide || access.property != Property::cc) return invalid();
   return {.effect = configure(decode_configuration(static_cast<std::uint32_t>(access.value)))};
 }
 

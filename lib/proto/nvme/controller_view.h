@@ -10,7 +10,12 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/wire/nvme/status.h"
+
 namespace netstor::nvme {
+
+/// A refusal that the host need not try again.
+constexpr Status refused(Status status) { return status.with_dnr(); }
 
 /// One namespace as hosts see it.
 struct NamespaceView {
