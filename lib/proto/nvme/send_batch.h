@@ -21,12 +21,12 @@ class SendBatch {
  public:
   static constexpr unsigned kPiecesMax = 128;
   static constexpr std::size_t kHeaderBytes = 32 * 1024;
-  static constexpr std::uint32_t kPrefixMax = 128;   // the longest header() of one PDU, with its padding
-  static constexpr std::uint32_t kTrailerMax = 4;    // and its data digest
+  static constexpr std::uint32_t kPrefixMax = 160;  // the longest header() of one PDU, with its padding
+  static constexpr std::uint32_t kTrailerMax = 4;   // and its data digest
   // A batch is not filled further past this: what is asked for meanwhile should not wait behind megabytes.
   static constexpr std::uint64_t kFullBytes = 512 * 1024;
 
-  // SendBatch has 34 KiB that need no values.
+  // The scratch needs no values.
   SendBatch() {}  // NOLINT(modernize-use-equals-default): would be zeroed by SendBatch{}
   SendBatch(const SendBatch&) = delete;
   SendBatch& operator=(const SendBatch&) = delete;
@@ -94,7 +94,7 @@ class SendBatch {
   unsigned piece_count_ = 0;
   std::size_t header_used_ = 0;
   std::uint64_t bytes_ = 0;
-  std::array<iovec, kPiecesMax> pieces_;
+  std::array<iovec, kPiecesMax> pieces_{};
   alignas(64) std::array<std::byte, kHeaderBytes> headers_;
 };
 

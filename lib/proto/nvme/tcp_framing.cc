@@ -44,7 +44,8 @@ unsigned TcpReceiver::want(iovec* pieces, unsigned max, OverRead over_read) {
   }
   compact();
   const std::size_t space = staging_bytes_ - end_;
-  pieces[count++] = {.iov_base = staging_.get() + end_, .iov_len = std::min(space, staging_wanted(over_read))};
+  pieces[count++] = {.iov_base = staging_.get() + end_,
+                     .iov_len = std::min(space, staging_wanted(over_read))};
   return count;
 }
 
@@ -56,12 +57,17 @@ std::size_t TcpReceiver::staging_wanted(OverRead over_read) const {
   switch (phase_) {
     case Phase::payload:
       // A payload that nobody wants passes through staging.
-      if (placement_.kind == Placement::Kind::discard) return static_cast<std::size_t>(remaining_) + digest + next;
+      if (placement_.kind == Placement::Kind::discard)
+        return static_cast<std::size_t>(remaining_) + digest + next;
       return digest + next;
-    case Phase::digest: return digest + next - available();
-    case Phase::in_place: return pdu_.header.plen - available();
-    case Phase::header: break;
-    case Phase::stopped: return staging_bytes_;
+    case Phase::digest:
+      return digest + next - available();
+    case Phase::in_place:
+      return pdu_.header.plen - available();
+    case Phase::header:
+      break;
+    case Phase::stopped:
+      return staging_bytes_;
   }
   if (available() < kCommonHeaderBytes) return next - available();
   return pdu_.header.prefix_bytes() - available();
@@ -116,7 +122,8 @@ void TcpReceiver::arrived_in_memory(std::size_t count) {
   while (count != 0) {
     const std::size_t take = std::min(piece_->iov_len - piece_used_, count);
     if (pdu_.header.data_digest()) {
-      crc_.update(std::span<const std::byte>(static_cast<const std::byte*>(piece_->iov_base) + piece_used_, take));
+      crc_.update(
+          std::span<const std::byte>(static_cast<const std::byte*>(piece_->iov_base) + piece_used_, take));
     }
     piece_used_ += take;
     count -= take;

@@ -86,7 +86,8 @@ class TcpReceiver {
 
   // True from on_header to on_pdu of a payload that goes to memory: its pieces are in use.
   [[nodiscard]] bool in_memory_payload() const {
-    return (phase_ == Phase::payload || phase_ == Phase::digest) && placement_.kind == Placement::Kind::memory;
+    return (phase_ == Phase::payload || phase_ == Phase::digest) &&
+           placement_.kind == Placement::Kind::memory;
   }
   // Payload bytes that went through staging into memory.
   [[nodiscard]] std::uint64_t copied_bytes() const { return copied_bytes_; }
@@ -114,7 +115,8 @@ class TcpReceiver {
   template <class Sink>
   [[nodiscard]] std::optional<PduError> header_step(Sink& sink, bool& more);
   template <class Sink>
-  [[nodiscard]] std::optional<PduError> finish(Sink& sink, std::span<const std::byte> in_place, bool digest_ok);
+  [[nodiscard]] std::optional<PduError> finish(Sink& sink, std::span<const std::byte> in_place,
+                                               bool digest_ok);
   template <class Sink>
   [[nodiscard]] std::optional<PduError> in_place_step(Sink& sink, bool& more);
 
@@ -123,9 +125,9 @@ class TcpReceiver {
   std::size_t staging_bytes_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
-  std::uint64_t remaining_ = 0;       // of the payload
-  std::size_t offered_direct_ = 0;    // of the last want()
-  const iovec* piece_ = nullptr;      // the rest of the placement
+  std::uint64_t remaining_ = 0;     // of the payload
+  std::size_t offered_direct_ = 0;  // of the last want()
+  const iovec* piece_ = nullptr;    // the rest of the placement
   std::size_t piece_used_ = 0;
   Pdu pdu_{};
   Placement placement_{};
@@ -176,7 +178,8 @@ std::optional<PduError> TcpReceiver::received(std::size_t count, Sink& sink) {
       case Phase::in_place:
         if (auto error = in_place_step(sink, more)) return error;
         break;
-      case Phase::stopped: return std::nullopt;
+      case Phase::stopped:
+        return std::nullopt;
     }
   }
   if (begin_ == end_) begin_ = end_ = 0;
@@ -190,8 +193,9 @@ std::optional<PduError> TcpReceiver::header_step(Sink& sink, bool& more) {
   if (available() < kCommonHeaderBytes) return std::nullopt;
   const std::byte* const at = staging_.get() + begin_;
   const auto raw = load_le<std::uint64_t>(at);
-  pdu_ = {.header = decode_common_header(std::span<const std::byte, kCommonHeaderBytes>(at, kCommonHeaderBytes)),
-          .bytes = at};
+  pdu_ = {
+      .header = decode_common_header(std::span<const std::byte, kCommonHeaderBytes>(at, kCommonHeaderBytes)),
+      .bytes = at};
   if (!known_good(raw, pdu_.header)) {
     if (auto error = check_header(raw)) return error;
   }
