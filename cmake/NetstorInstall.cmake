@@ -4,6 +4,15 @@
 # the programs (netstor_program(... INSTALL)), LICENSE. Included last: it knows all third parties by then.
 include(CMakePackageConfigHelpers)
 
+# With a shared libnetstor the installed programs find it beside themselves.
+if(BUILD_SHARED_LIBS)
+  foreach(_program IN ITEMS netstord netstor_tool)
+    if(TARGET ${_program})
+      set_target_properties(${_program} PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+    endif()
+  endforeach()
+endif()
+
 # What has to be found again by whoever links the static library.
 get_property(_third_party GLOBAL PROPERTY NETSTOR_THIRD_PARTY_netstor)
 set(_netstor_deps "")

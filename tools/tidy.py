@@ -386,7 +386,9 @@ def files_of(root):
     if done.returncode == 0:
         names = done.stdout.split("\0")
     else:
+        # An unpacked archive: all but what a build leaves behind.
         names = [p.relative_to(root).as_posix() for p in root.rglob("*")]
+        names = [n for n in names if not re.match(r"(build|out|\.git|\.cache)/|.*__pycache__/", n)]
     return sorted(n for n in names if n and (root / n).is_file() and not (root / n).is_symlink())
 
 
