@@ -54,13 +54,16 @@ struct StoreSide {
   struct Later : detail::Runnable {
     StoreOp* op = nullptr;
   };
-  Later later;  ///< the way back to the op's shard and turn
+  Later later;                   ///< the way back to the op's shard and turn
+  detail::Loop* loop = nullptr;  ///< of that shard
   BlockStore* store = nullptr;
   void (*complete)(Op&) noexcept = nullptr;  ///< the caller's, while the store's own stands in its place
-  StoreOp* previous = nullptr;               ///< lists of the store and of its range lock
+  StoreOp* previous = nullptr;               ///< lists of the volume's range lock
   StoreOp* following = nullptr;
-  detail::Loop* loop = nullptr;
-  std::uint8_t state = 0;
+  bool locked = false;
+  bool alone = false;
+  const iovec* payload = nullptr;  ///< while compare_and_write compares
+  unsigned payload_count = 0;
 };
 
 /// One operation: the fields of a DeviceOp, and a store's room. The caller fills in verb, force_unit_access,

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // The inside of file_store: what all shards share of a volume (FileShared), and one shard's way to the device
-// (FileStore) with the comparer that reads what has to be compared (FileComparer).
+// (FileStore).
 
 #include "server/store/file_store.h"
 #include "server/store/range_lock.h"
 
 #include <atomic>
-#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -26,42 +25,6 @@ struct FileShared {
   static OpResult gone() noexcept;
 };
 
-class FileStore;
-
-/// Reads within the device, piece by piece, for compare, compare_and_write and verify: one operation at a
-/// time, the others wait in order. The buffer is made by the first one, since most servers never see any.
-class FileComparer {
- public:
-  static constexpr std::uint32_t kStepBytes = 128 * 1024;
-
-  explicit FileComparer(FileStore& store) noexcept;
-  void submit(StoreOp& op) noexcept;
-  /// Gives up those that have not begun.
-  void cancel_waiting() noexcept;
-
- private:
-  struct Step : DeviceOp {
-    FileComparer* comparer = nullptr;
-  };
-  struct Free {
-    void operator()(std::byte* memory) const noexcept { std::free(memory); }
-  };
-  void begin() noexcept;
-  void read_on() noexcept;
-  void write() noexcept;
-  void step_done() noexcept;
-  bool same(std::uint64_t length) noexcept;
-  void finish(const OpResult& result) noexcept;
-
-  FileStore& store_;
-  std::unique_ptr<std::byte, Free> buffer_;
-  StoreOp* first_ = nullptr;  ///< the current one; chained by Op::next
-  StoreOp* last_ = nullptr;
-  std::uint64_t done_bytes_ = 0;
-  Step step_;
-  iovec piece_{};
-};
-
 class FileStore final : public BlockStore, DeviceObserver {
  public:
   FileStore(detail::Loop& loop, FileShared& shared, std::unique_ptr<Device> device,
@@ -71,15 +34,6 @@ class FileStore final : public BlockStore, DeviceObserver {
   const StoreLimits& limits() const noexcept override { return limits_; }
   Submit submit(StoreOp& op) override;
   void close(Op& closed) override;
-
-  // For the comparer.
-  /// Hands `op` to the device, now or as soon as it takes it.
-  void send(DeviceOp& op) noexcept;
-  /// To be called first whenever the device has completed what send() was given.
-  void received() noexcept;
-  bool closing() const noexcept { return closing_; }
-  /// Completes an operation, in a later step of this turn.
-  void finish_later(StoreOp& op, const OpResult& result) noexcept;
 
  private:
   struct Step : detail::Runnable {
@@ -96,7 +50,12 @@ class FileStore final : public BlockStore, DeviceObserver {
   void device_changed() noexcept override {}
 
   void begin(StoreOp& op) noexcept;
+  /// Hands `op` to the device, now or as soon as it takes it.
+  void send(StoreOp& op) noexcept;
+  void received() noexcept;
   void drain() noexcept;
+  /// Completes an operation, in a later step of this turn.
+  void finish_later(StoreOp& op, const OpResult& result) noexcept;
   void finish(StoreOp& op) noexcept;
   OpResult checked(const StoreOp& op) noexcept;
   void end_if_done() noexcept;
@@ -106,10 +65,9 @@ class FileStore final : public BlockStore, DeviceObserver {
   FileShared& shared_;
   std::unique_ptr<Device> device_;
   StoreLimits limits_;
-  FileComparer comparer_;
   unsigned in_flight_ = 0;         ///< accepted from the caller
   unsigned device_in_flight_ = 0;  ///< accepted by the device
-  Op* waiting_ = nullptr;          ///< DeviceOps for which the device was full; chained by Op::next
+  Op* waiting_ = nullptr;          ///< StoreOps for which the device was full; chained by Op::next
   Op** waiting_end_ = &waiting_;
   Retry retry_;
   bool closing_ = false;

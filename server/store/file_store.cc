@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // FileStore of file_parts.h.
 //
-// An operation's way: submit → (range lock) → begin → device or comparer → finish. While it is on the way the
+// An operation's way: submit → (range lock) → begin → device → finish. While it is on the way the
 // store's own `complete` stands in the place of the caller's, which waits in op.side.
 
 #include "lib/base/assert.h"
@@ -9,6 +9,7 @@
 #include "server/store/pieces.h"
 
 #include <cerrno>
+#include <utility>
 
 namespace netstor::store {
 
@@ -18,15 +19,9 @@ namespace {
 // this.
 constexpr Duration kRetryAfter = std::chrono::microseconds(50);
 
-enum SideState : std::uint8_t { kWithoutLock, kLocked };
-
 bool changes_bytes(DeviceVerb verb) noexcept {
   return verb == DeviceVerb::write || verb == DeviceVerb::write_zeroes || verb == DeviceVerb::deallocate ||
          verb == DeviceVerb::compare_and_write;
-}
-
-bool needs_comparer(DeviceVerb verb) noexcept {
-  return verb == DeviceVerb::compare || verb == DeviceVerb::compare_and_write || verb == DeviceVerb::verify;
 }
 
 bool moves_exactly_its_length(DeviceVerb verb) noexcept {
@@ -37,7 +32,7 @@ bool moves_exactly_its_length(DeviceVerb verb) noexcept {
 
 FileStore::FileStore(detail::Loop& loop, FileShared& shared, std::unique_ptr<Device> device,
                      const StoreLimits& limits)
-    : loop_(loop), shared_(shared), device_(std::move(device)), limits_(limits), comparer_(*this) {
+    : loop_(loop), shared_(shared), device_(std::move(device)), limits_(limits) {
   device_->observe(this);
   retry_.store = this;
   retry_.fire = [](detail::Timer& timer) noexcept { static_cast<Retry&>(timer).store->drain(); };
@@ -61,7 +56,8 @@ Submit FileStore::submit(StoreOp& op) {
   op.side.store = this;
   op.side.loop = &loop_;
   op.side.complete = op.complete;
-  op.side.state = kWithoutLock;
+  op.side.locked = false;
+  op.side.alone = op.verb == DeviceVerb::compare_and_write;
   op.side.later.op = &op;
   if (const auto refused = refusal(op, limits_)) {
     finish_later(op, *refused);
@@ -70,7 +66,7 @@ Submit FileStore::submit(StoreOp& op) {
   } else if (!changes_bytes(op.verb)) {
     begin(op);
   } else {
-    op.side.state = kLocked;
+    op.side.locked = true;
     op.side.later.run = [](detail::Runnable& step) noexcept {
       StoreOp& locked = *static_cast<StoreSide::Later&>(step).op;
       static_cast<FileStore*>(locked.side.store)->begin(locked);
@@ -81,22 +77,33 @@ Submit FileStore::submit(StoreOp& op) {
 }
 
 void FileStore::begin(StoreOp& op) noexcept {
-  if (closing_) return finish_later(op, OpResult::failure(ErrorKind::cancelled));
-  if (needs_comparer(op.verb)) return comparer_.submit(op);
+  if (op.side.alone && !closing_) {
+    // First the one half, then the other; the range lock makes them one.
+    op.verb = DeviceVerb::compare;
+    op.side.payload = std::exchange(op.pieces, op.expected);
+    op.side.payload_count = std::exchange(op.piece_count, op.expected_count);
+  }
   op.complete = &FileStore::on_device;
   send(op);
 }
 
 void FileStore::on_device(Op& done) noexcept {
-  auto& op = static_cast<StoreOp&>(static_cast<DeviceOp&>(done));
+  auto& op = static_cast<StoreOp&>(done);
   auto& self = *static_cast<FileStore*>(op.side.store);
   self.received();
+  if (op.side.alone && op.verb == DeviceVerb::compare) {
+    op.verb = op.result.ok ? DeviceVerb::write : DeviceVerb::compare_and_write;
+    op.pieces = op.side.payload;
+    op.piece_count = op.side.payload_count;
+    if (op.result.ok) return self.send(op);
+  }
   self.finish(op);
 }
 
-void FileStore::send(DeviceOp& op) noexcept {
+void FileStore::send(StoreOp& op) noexcept {
+  if (closing_) return finish_later(op, OpResult::failure(ErrorKind::cancelled));
   op.next = nullptr;
-  if (!closing_ && waiting_ == nullptr && device_->submit(op) == Submit::accepted) {
+  if (waiting_ == nullptr && device_->submit(op) == Submit::accepted) {
     ++device_in_flight_;
     return;
   }
@@ -112,7 +119,7 @@ void FileStore::received() noexcept {
 
 void FileStore::drain() noexcept {
   while (waiting_ != nullptr) {
-    auto& op = static_cast<DeviceOp&>(*waiting_);
+    auto& op = static_cast<StoreOp&>(*waiting_);
     Op* const following = op.next;
     if (!closing_ && device_->submit(op) == Submit::full) {
       if (device_in_flight_ == 0 && !retry_.armed()) loop_.arm(retry_, loop_.now() + kRetryAfter);
@@ -154,7 +161,8 @@ void FileStore::finish_later(StoreOp& op, const OpResult& result) noexcept {
 
 void FileStore::finish(StoreOp& op) noexcept {
   op.result = checked(op);
-  if (op.side.state == kLocked) shared_.ranges.give_back(op);
+  if (op.side.alone) op.verb = DeviceVerb::compare_and_write;
+  if (op.side.locked) shared_.ranges.give_back(op);
   op.complete = op.side.complete;
   --in_flight_;
   op.complete(op);
@@ -167,7 +175,6 @@ void FileStore::close(Op& closed) {
   NETSTOR_ASSERT(!closing_);
   closing_ = true;
   closed_ = &closed;
-  comparer_.cancel_waiting();
   drain_.store = this;
   drain_.run = [](detail::Runnable& step) noexcept { static_cast<Step&>(step).store->drain(); };
   loop_.push(drain_);

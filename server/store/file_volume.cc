@@ -50,7 +50,7 @@ Result<StoreLimits> limits_over(const DeviceLimits& device, const FileShared& sh
   };
   limits.transfer_bytes_max = whole_blocks(device.transfer_bytes_max);
   limits.zero_bytes_max = whole_blocks(device.zero_bytes_max);
-  limits.compare_and_write_bytes_max = std::min(FileComparer::kStepBytes, limits.transfer_bytes_max);
+  limits.compare_and_write_bytes_max = device.can_compare ? limits.transfer_bytes_max : 0;
   limits.atomic_bytes = limits.block_bytes;
   limits.memory_alignment = device.memory_alignment;
   limits.depth = device.depth;
@@ -58,7 +58,8 @@ Result<StoreLimits> limits_over(const DeviceLimits& device, const FileShared& sh
   limits.can_write_zeroes = device.can_write_zeroes;
   // A hole reads as zeroes.
   limits.can_deallocate = limits.deallocated_reads_zeroes = device.can_deallocate;
-  limits.can_compare = limits.can_compare_and_write = limits.can_verify = true;
+  limits.can_compare = limits.can_compare_and_write = device.can_compare;
+  limits.can_verify = device.can_verify;
   limits.thin = true;
   return limits;
 }

@@ -5,10 +5,6 @@
 
 namespace netstor::store {
 
-namespace {
-bool stands_alone(const StoreOp& op) noexcept { return op.verb == DeviceVerb::compare_and_write; }
-}  // namespace
-
 void RangeLock::List::push(StoreOp& op) noexcept {
   op.side.previous = last_;
   op.side.following = nullptr;
@@ -24,18 +20,18 @@ void RangeLock::List::remove(StoreOp& op) noexcept {
 bool RangeLock::List::blocks(const StoreOp& op, const StoreOp* before) const noexcept {
   for (const StoreOp* other = first_; other != before && other != nullptr; other = other->side.following) {
     const bool overlap = op.offset < other->offset + other->length && other->offset < op.offset + op.length;
-    if (overlap && (stands_alone(op) || stands_alone(*other))) return true;
+    if (overlap && (op.side.alone || other->side.alone)) return true;
   }
   return false;
 }
 
 RangeLock::List& RangeLock::holders_like(const StoreOp& op) noexcept {
-  return stands_alone(op) ? alone_ : writers_;
+  return op.side.alone ? alone_ : writers_;
 }
 
 bool RangeLock::free_for(const StoreOp& op, const StoreOp* before) const noexcept {
   if (alone_.blocks(op) || waiting_.blocks(op, before)) return false;
-  return !stands_alone(op) || !writers_.blocks(op);
+  return !op.side.alone || !writers_.blocks(op);
 }
 
 bool RangeLock::take(StoreOp& op) {

@@ -20,7 +20,7 @@ class RangeLock {
   RangeLock(const RangeLock&) = delete;
   RangeLock& operator=(const RangeLock&) = delete;
 
-  /// True: held. False: `op.side.later` is posted to `op.side.loop` when it is held.
+  /// Alone: `op.side.alone`. True: held. False: `op.side.later` is posted to `op.side.loop` when it is held.
   bool take(StoreOp& op);
   void give_back(StoreOp& op);
 

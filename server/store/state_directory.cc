@@ -72,20 +72,6 @@ Result<void> fill_folder(const std::string& folder, const VolumeRecord& record) 
 
 }  // namespace
 
-Result<std::string> StateDirectory::default_path() {
-  if (::geteuid() == 0) return std::string("/var/lib/netstord");
-  // XDG Base Directory Specification: a relative path there is to be ignored.
-  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && state[0] == '/') {
-    return std::string(state) + "/netstord";
-  }
-  if (const char* home = std::getenv("HOME"); home != nullptr && home[0] == '/') {
-    return std::string(home) + "/.local/state/netstord";
-  }
-  return Error(ErrorKind::not_found,
-               "no place for the server's state: neither XDG_STATE_HOME nor HOME is set; "
-               "say --state DIR");
-}
-
 StateDirectory::StateDirectory(StateDirectory&& other) noexcept
     : path_(std::move(other.path_)),
       lock_fd_(std::exchange(other.lock_fd_, -1)),

@@ -42,9 +42,6 @@ Result<void> check_spec(const VolumeSpec& spec);
 
 class StateDirectory {
  public:
-  /// $XDG_STATE_HOME/netstord, else ~/.local/state/netstord; root: /var/lib/netstord.
-  static Result<std::string> default_path();
-
   /// Makes the directory when it is not there, locks it, reads and checks it whole.
   /// Errors: already_exists (another server holds it), unsupported (written by a newer version),
   /// data_corrupt (damaged: says which file and what), system errors.

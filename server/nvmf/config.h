@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// What a target is told: its limits, its subsystems, where it listens.
+
+#include <netstor/ext/driver.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lib/proto/nvme/controller_view.h"
+
+namespace netstor::nvmf {
+
+struct TargetConfig {
+  /// On each shard. Further ones are closed at once.
+  unsigned connections_max = 4096;
+  /// From accept to a Connect command that is welcome.
+  Duration connect_timeout = std::chrono::seconds(10);
+  /// Memory on each shard for data on its way between hosts and stores that cannot take it at once. Requests
+  /// wait in order when it is out. At least twice ControllerLimits::transfer_bytes_max.
+  std::size_t buffer_bytes = 64 << 20;
+  bool allow_header_digest = true;
+  bool allow_data_digest = true;
+};
+
+struct SubsystemConfig {
+  std::string nqn;
+  std::string serial;
+  std::string model = "netstor";
+  std::string firmware;              ///< at most 8 characters; empty: the library's version
+  std::vector<std::string> hosts;    ///< host NQNs that may connect; empty: all
+  std::uint32_t nsid_max = 64;
+  nvme::ControllerLimits limits;
+};
+
+struct ListenConfig {
+  Address address;
+  /// What discovery tells hosts to connect to; empty: `address`.
+  std::string advertised_host;
+};
+
+/// Where hosts can go. Made anew at each change, and then never changed: shards share it.
+struct Directory {
+  struct Path {
+    std::string host;
+    std::uint16_t port = 0;
+    std::uint16_t port_id = 0;
+  };
+  std::uint64_t generation = 1;
+  std::vector<std::shared_ptr<const SubsystemConfig>> subsystems;
+  std::vector<Path> paths;
+};
+
+}  // namespace netstor::nvmf

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/nvmf/shard_subsystem.h"
+
+#include <algorithm>
+
+#include "lib/wire/fabrics/nqn.h"
+
+namespace netstor::nvmf {
+
+namespace {
+
+bool allows(const SubsystemConfig& config, std::string_view host_nqn) {
+  return config.hosts.empty() || std::find(config.hosts.begin(), config.hosts.end(), host_nqn) != config.hosts.end();
+}
+
+}  // namespace
+
+ShardSubsystem::ShardSubsystem(std::shared_ptr<const SubsystemConfig> config,
+                               const std::shared_ptr<const Directory>& directory, bool discovery)
+    : config_(std::move(config)), directory_(directory), discovery_(discovery) {
+  if (!discovery) namespaces_.resize(config_->nsid_max);
+}
+
+std::unique_ptr<ShardNamespace> ShardSubsystem::replace(std::uint32_t nsid, std::unique_ptr<ShardNamespace> space) {
+  return std::exchange(namespaces_[nsid - 1], std::move(space));
+}
+
+const nvme::NamespaceView* ShardSubsystem::find(std::uint32_t nsid) const {
+  const ShardNamespace* const space = at(nsid);
+  return space == nullptr ? nullptr : &space->view();
+}
+
+std::uint32_t ShardSubsystem::next_nsid(std::uint32_t nsid) const {
+  for (std::size_t i = nsid; i < namespaces_.size(); ++i) {
+    if (namespaces_[i] != nullptr) return static_cast<std::uint32_t>(i + 1);
+  }
+  return 0;
+}
+
+bool ShardSubsystem::host_allowed(std::string_view host_nqn) const { return allows(*config_, host_nqn); }
+
+std::uint64_t ShardSubsystem::paths(std::string_view host_nqn, std::vector<nvme::PathView>& out) const {
+  const auto add = [&](const Directory::Path& path, std::string_view nqn, bool discovery) {
+    out.push_back({.nqn = std::string(nqn),
+                   .host = path.host,
+                   .port = path.port,
+                   .port_id = path.port_id,
+                   .ipv6 = path.host.find(':') != std::string::npos,
+                   .discovery = discovery});
+  };
+  for (const Directory::Path& path : directory_->paths) {
+    add(path, nvme::kDiscoveryNqn, true);
+    for (const auto& subsystem : directory_->subsystems) {
+      if (allows(*subsystem, host_nqn)) add(path, subsystem->nqn, false);
+    }
+  }
+  return directory_->generation;
+}
+
+}  // namespace netstor::nvmf
