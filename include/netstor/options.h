@@ -39,7 +39,7 @@ struct RuntimeOptions {
 
 struct VolumeOptions {
   /// Who we are to a target. Empty: a stable NQN made from the machine's id.
-  std::string host_nqn;
+  std::string host_nqn{};
   /// Commands in flight on each shard's queue. 1 … 1,024; the target may lower it.
   std::uint16_t queue_depth = 128;
   /// How many of the runtime's shards get an I/O queue, the caller's first. 0: all.
