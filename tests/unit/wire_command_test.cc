@@ -60,6 +60,8 @@ TEST(Command, WholeRangeOf65536BlocksIsSentAsFfff) {
   EXPECT_EQ(decode_block_io(command).blocks, kBlocksMax);
 }
 
+TEST(CommandDeathTest, NoBlocksAreNotSentAs65536) { EXPECT_DEATH((void)make_write(1, 1, {.blocks = 0}), ""); }
+
 TEST(Command, BlockIoSurvivesARoundTrip) {
   BlockIo io{
       .slba = 0xFFFFFFFFFFFFFFF0u, .blocks = 77, .fua = true, .limited_retry = true, .deallocate = true};

@@ -282,6 +282,11 @@ TEST(Pdu, RangesThatWrapAreRefused) {
   EXPECT_EQ(check(R2t{.r2to = 4, .r2tl = 8}), std::nullopt);
 }
 
+TEST(PduDeathTest, AlignmentThatWasNeverCheckedDoesNotOverrunTheBuffer) {
+  Prefix bytes = dirty();
+  EXPECT_DEATH((void)encode_capsule_cmd({}, 512, {.pda = 255}, bytes), "");
+}
+
 TEST(Pdu, NamesAreTheSpecificationsOwn) {
   EXPECT_EQ(to_string(PduType::c2h_data), "C2HData");
   EXPECT_EQ(to_string(static_cast<PduType>(8)), "unknown PDU");

@@ -8,6 +8,7 @@
 #include <concepts>
 #include <string_view>
 
+#include "lib/base/assert.h"
 #include "lib/wire/fabrics/nqn.h"
 
 namespace netstor::nvme {
@@ -131,6 +132,7 @@ std::optional<DiscoveryLog> DiscoveryLog::from(std::span<const std::byte> page) 
 }
 
 DiscoveryEntry DiscoveryLog::entry(std::size_t index) const {
+  NETSTOR_ASSERT(index < count_);
   return decode_discovery_entry(entries_.subspan(index * kDiscoveryEntryBytes).first<kDiscoveryEntryBytes>());
 }
 

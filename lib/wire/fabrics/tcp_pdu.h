@@ -18,6 +18,7 @@
 #include <span>
 #include <string_view>
 
+#include "lib/base/assert.h"
 #include "lib/base/bytes.h"
 #include "lib/base/crc32c.h"
 #include "lib/wire/nvme/command.h"
@@ -40,7 +41,8 @@ inline constexpr std::size_t kDigestBytes = 4;
 // Header, digest and padding, sent or received, never exceed this: a CapsuleCmd with its header digest is 76
 // bytes, and the worst alignment for 76 is 72.
 inline constexpr std::size_t kPduPrefixMax = 144;
-inline constexpr std::uint8_t kPdaMax = 31;  // HPDA and CPDA: zero's based dwords
+inline constexpr std::uint32_t kPduDataMax = 0xFFFFFF00u;  // what PLEN has room for
+inline constexpr std::uint8_t kPdaMax = 31;                // HPDA and CPDA: zero's based dwords
 inline constexpr std::uint32_t kMaxh2cdataMin = 4096;
 
 enum class PduType : std::uint8_t {
@@ -254,6 +256,7 @@ namespace detail {
 // Header, header digest and padding of a PDU of `hlen` with `data` bytes. Header bytes 8 and on are
 // written by the caller before finish_prefix() sums them up.
 [[nodiscard]] constexpr PduLayout layout(std::uint32_t hlen, std::uint32_t data, const PduFormat& format) {
+  NETSTOR_ASSERT(format.pda <= kPdaMax && data <= kPduDataMax);
   PduLayout layout{.prefix_bytes = hlen + (format.header_digest ? std::uint32_t{kDigestBytes} : 0u),
                    .data_bytes = data};
   if (data != 0) {

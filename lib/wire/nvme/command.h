@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <span>
 
+#include "lib/base/assert.h"
 #include "lib/base/bytes.h"
 #include "lib/wire/nvme/opcode.h"
 #include "lib/wire/nvme/sgl.h"
@@ -120,6 +121,7 @@ struct BlockIo {
 
 [[nodiscard]] inline Command make_block_io(IoOpcode opcode, std::uint16_t cid, std::uint32_t nsid,
                                            const BlockIo& io, const SglDescriptor& sgl = {}) {
+  NETSTOR_ASSERT(io.blocks - 1 < kBlocksMax);  // zero would be sent as 65536
   Command command = make_command(opcode, cid, nsid, sgl);
   command.set<std::uint64_t>(40, io.slba);
   command.set_cdw(12, ((io.blocks - 1) & 0xFFFFu) | (std::uint32_t{io.deallocate} << 25) |
@@ -180,6 +182,7 @@ struct DatasetManagement {
 [[nodiscard]] inline Command make_dataset_management(std::uint16_t cid, std::uint32_t nsid,
                                                      const DatasetManagement& dsm,
                                                      const SglDescriptor& sgl = {}) {
+  NETSTOR_ASSERT(dsm.ranges >= 1 && dsm.ranges <= 256);
   Command command = make_command(IoOpcode::dataset_management, cid, nsid, sgl);
   command.set_cdw(10, (dsm.ranges - 1u) & 0xFFu);
   command.set_cdw(11, std::uint32_t{dsm.integral_read} | (std::uint32_t{dsm.integral_write} << 1) |
@@ -312,6 +315,7 @@ struct GetLogPage {
 
 [[nodiscard]] inline Command make_get_log_page(std::uint16_t cid, std::uint32_t nsid, const GetLogPage& log,
                                                const SglDescriptor& sgl = {}) {
+  NETSTOR_ASSERT(log.bytes % 4 == 0 && log.bytes / 4 - 1 <= 0xFFFFFFFFu);
   Command command = make_command(AdminOpcode::get_log_page, cid, nsid, sgl);
   const auto numd = static_cast<std::uint32_t>(log.bytes / 4 - 1);
   command.set_cdw(10, static_cast<std::uint32_t>(log.id) | (std::uint32_t{log.specific & 0x7Fu} << 8) |

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 
+#include "lib/base/assert.h"
 #include "lib/base/bytes.h"
 
 namespace netstor::nvme {
@@ -77,6 +78,7 @@ inline void encode(const SglDescriptor& sgl, std::span<std::byte, kSglBytes> out
                                              (static_cast<unsigned>(sgl.sub_type) & 0xFu));
   std::uint64_t upper = id << 56;
   if (sgl.type == SglType::keyed_data_block) {
+    NETSTOR_ASSERT(sgl.length <= kKeyedLengthMax);
     upper |= (sgl.length & kKeyedLengthMax) | (std::uint64_t{sgl.key} << 24);
   } else {
     upper |= sgl.length;
