@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// The driver for volumes behind NVMe over Fabrics. It lives on the shard's own links ("tcp") and waits for
+// nothing by itself.
+
+#include <netstor/ext/driver.h>
+
+namespace netstor {
+
+Driver& nvmeof_driver() noexcept;
+
+}  // namespace netstor

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// One command and its answer, awaited: what bringing a controller up is made of. Not for I/O.
+
+#include <netstor/task.h>
+
+#include "transports/nvmeof/connection.h"
+#include "transports/nvmeof/port.h"
+#include "transports/nvmeof/status.h"
+
+namespace netstor::nvmeof {
+
+struct Answer {
+  std::uint64_t result = 0;
+  std::uint16_t sqhd = 0;
+};
+
+/// `co_await` submits it and goes on from the run queue when it is done.
+class Exchange : public nvme::tcp::HostRequest, detail::Runnable {
+ public:
+  Exchange(Connection& connection, const nvme::Command& command) : connection_(connection) {
+    sqe = command;
+    pieces = &piece_;
+    done = [](nvme::tcp::HostRequest& self) noexcept {
+      auto& exchange = static_cast<Exchange&>(self);
+      exchange.connection_.port().loop().push(exchange);
+    };
+    run = [](Runnable& self) noexcept { static_cast<Exchange&>(self).waiting_.resume(); };
+  }
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  void carry(MutableBytes data, nvme::tcp::Transfer direction) {
+    piece_ = {.iov_base = data.data(), .iov_len = data.size()};
+    piece_count = 1;
+    length = static_cast<std::uint32_t>(data.size());
+    transfer = direction;
+  }
+
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> handle) noexcept {
+    waiting_ = handle;
+    return connection_.open() && connection_.queue().submit(*this);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  Connection& connection_;
+  iovec piece_{};
+  std::coroutine_handle<> waiting_;
+};
+
+/// The answer, or why there is none; `what` is for people. A status that is not success is an error.
+inline Task<Answer> execute(Connection& connection, const char* what, nvme::Command command, Duration limit,
+                            MutableBytes data = {},
+                            nvme::tcp::Transfer direction = nvme::tcp::Transfer::none) {
+  Exchange exchange(connection, command);
+  if (!data.empty()) exchange.carry(data, direction);
+  exchange.deadline = connection.port().loop().now() + limit;
+  co_await exchange;
+  if (exchange.outcome != nvme::tcp::HostOutcome::answered) {
+    co_return connection.why().error(std::string(what) + " of " + std::string(connection.peer()));
+  }
+  if (!exchange.status.ok()) {
+    const auto dialect = command.is_fabrics() ? nvme::StatusDialect::fabrics : nvme::StatusDialect::nvm;
+    co_return error_of(exchange.status, dialect, what);
+  }
+  co_return Answer{.result = exchange.result, .sqhd = exchange.sqhd};
+}
+
+}  // namespace netstor::nvmeof

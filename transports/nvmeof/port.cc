@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transports/nvmeof/port.h"
+
+#include <netstor/uri.h>
+#include <netstor/volume.h>
+
+#include <charconv>
+
+#include "lib/base/assert.h"
+#include "lib/engine/completion.h"
+#include "lib/wire/fabrics/nqn.h"
+#include "lib/wire/fabrics/tcp_pdu.h"
+#include "transports/nvmeof/device.h"
+#include "transports/nvmeof/discovery.h"
+
+namespace netstor::nvmeof {
+
+namespace {
+
+OpResult result_of(const Error& error) noexcept {
+  return OpResult::failure(error.kind(), error.origin(), error.native(), error.effect());
+}
+
+}  // namespace
+
+NvmeofPort::NvmeofPort(PortContext& context, Port& links)
+    : context_(context), links_(links), machine_(machine_identity(context.random())) {}
+
+NvmeofPort::~NvmeofPort() { NETSTOR_ASSERT(connections_ == nullptr); }
+
+unsigned NvmeofPort::poll(unsigned max) {
+  unsigned completed = 0;
+  while (ready_ != nullptr && completed < max) {
+    Op& op = *ready_;
+    ready_ = op.next;
+    if (ready_ == nullptr) ready_end_ = &ready_;
+    ++completed;
+    op.complete(op);
+  }
+  return completed;
+}
+
+void NvmeofPort::flush() {
+  for (Connection* each = connections_; each != nullptr; each = each->next) each->flush();
+}
+
+void NvmeofPort::finish(Op& op, OpResult result) noexcept {
+  op.result = result;
+  op.next = nullptr;
+  *ready_end_ = &op;
+  ready_end_ = &op.next;
+}
+
+void NvmeofPort::add(Connection& connection) noexcept {
+  connection.next = connections_;
+  if (connections_ != nullptr) connections_->previous = &connection;
+  connections_ = &connection;
+}
+
+void NvmeofPort::remove(Connection& connection) noexcept {
+  (connection.previous != nullptr ? connection.previous->next : connections_) = connection.next;
+  if (connection.next != nullptr) connection.next->previous = connection.previous;
+}
+
+Result<Target> NvmeofPort::target_of(std::string_view text, const void* options) const {
+  NETSTOR_TRY_RETURN(const Uri uri, Uri::parse(text));
+  Target target;
+  if (options != nullptr) target.options = *static_cast<const VolumeOptions*>(options);
+  if (uri.host.empty()) return Error(ErrorKind::invalid_argument, "the URI has no host");
+  target.subnqn = uri.path.empty() ? "" : uri.path.substr(1);
+  target.address = {.host = uri.host, .port = uri.port != 0 ? uri.port : nvme::tcp::kIanaPort};
+  if (!target.subnqn.empty() && !nvme::bearable_nqn(target.subnqn)) {
+    return Error(ErrorKind::invalid_argument,
+                 "the URI's path is no subsystem NQN (at most 223 bytes of UTF-8)");
+  }
+  if (const auto ns = uri.find("ns")) {
+    const auto [end, code] = std::from_chars(ns->data(), ns->data() + ns->size(), target.nsid);
+    if (code != std::errc() || end != ns->data() + ns->size() || target.nsid == 0 ||
+        target.nsid == nvme::kNsidAll) {
+      return Error(ErrorKind::invalid_argument, "the URI's ns= must be a namespace number from 1 on");
+    }
+  }
+  target.host = machine_;
+  if (!target.options.host_nqn.empty()) {
+    NETSTOR_TRY_RETURN(target.host, host_identity(target.options.host_nqn));
+  }
+  return target;
+}
+
+Task<std::unique_ptr<Link>> NvmeofPort::connect_link(const Target& target) {
+  ConnectOp op;
+  op.address = target.address;
+  op.deadline = loop().now() + target.options.connect_timeout;
+  Completion connected(op);
+  links_.connect(op);
+  co_await connected;
+  if (!op.result.ok) {
+    co_return op.result.error("connect to " + target.address.host + " port " +
+                              std::to_string(target.address.port));
+  }
+  co_return std::move(op.link);
+}
+
+Task<void> NvmeofPort::open_device(OpenOp& op) {
+  NETSTOR_TRY(Target target, target_of(op.uri, op.options));
+  if (target.subnqn.empty()) {
+    co_return Error(ErrorKind::invalid_argument,
+                    "the URI names a discovery service; add the subsystem's NQN as its path");
+  }
+  auto opening = NvmeofDevice::open(*this, std::move(target), op);
+  NETSTOR_TRY(op.device, co_await std::move(opening));
+  co_return ok();
+}
+
+void NvmeofPort::open(OpenOp& op) {
+  spawn(open_device(op))
+      .then([this, &op](Result<void> opened) {
+        if (!opened) op.detail = opened.error().text();
+        finish(op, opened ? OpResult::success() : result_of(opened.error()));
+      })
+      .detach();
+}
+
+void NvmeofPort::discover(DiscoverOp& op) {
+  spawn(nvmeof::discover(*this, op.uri, op.options))
+      .then([this, &op](Result<std::vector<DiscoveredSubsystem>> found) {
+        if (found) {
+          *op.found = *std::move(found);
+          return finish(op, OpResult::success());
+        }
+        op.detail = found.error().text();
+        finish(op, result_of(found.error()));
+      })
+      .detach();
+}
+
+}  // namespace netstor::nvmeof

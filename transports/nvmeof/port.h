@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// One shard's NVMe over Fabrics: its connections, flushed once a turn, and the operations that are answered
+// without asking a controller.
+
+#include <netstor/ext/device.h>
+#include <netstor/options.h>
+#include <netstor/task.h>
+
+#include "transports/nvmeof/connection.h"
+#include "transports/nvmeof/host_identity.h"
+
+namespace netstor::nvmeof {
+
+/// What a URI and its options say about a controller.
+struct Target {
+  Address address;
+  std::string subnqn;  ///< empty: the discovery service
+  std::uint32_t nsid = 1;
+  HostIdentity host;
+  VolumeOptions options;
+};
+
+class NvmeofPort final : public Port {
+ public:
+  NvmeofPort(PortContext& context, Port& links);
+  ~NvmeofPort() override;
+
+  unsigned poll(unsigned max) override;
+  void flush() override;
+  bool waits() const noexcept override { return false; }
+  int fd() const noexcept override { return -1; }
+  void sleep_until(Time) override {}
+  void wake() noexcept override {}
+
+  void open(OpenOp& op) override;
+  void discover(DiscoverOp& op) override;
+
+  PortContext& context() noexcept { return context_; }
+  detail::Loop& loop() noexcept { return context_.loop(); }
+
+  /// Queues `op` to be completed by poll().
+  void finish(Op& op, OpResult result) noexcept;
+
+  Result<Target> target_of(std::string_view uri, const void* options) const;
+
+  /// Connects the link below a connection.
+  Task<std::unique_ptr<Link>> connect_link(const Target& target);
+
+  void add(Connection& connection) noexcept;
+  void remove(Connection& connection) noexcept;
+
+ private:
+  Task<void> open_device(OpenOp& op);
+
+  PortContext& context_;
+  Port& links_;
+  HostIdentity machine_;
+  Connection* connections_ = nullptr;
+  Op* ready_ = nullptr;
+  Op** ready_end_ = &ready_;
+};
+
+}  // namespace netstor::nvmeof

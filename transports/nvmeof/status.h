@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// What an NVMe status means to the caller of the library.
+
+#include <netstor/ext/driver.h>
+
+#include <string_view>
+
+#include "lib/wire/nvme/status.h"
+
+namespace netstor::nvmeof {
+
+/// Never ok. `changes`: the command may change what is stored, so that a failure half way matters.
+OpResult result_of(nvme::Status status, nvme::StatusDialect dialect, bool changes) noexcept;
+
+/// "WHAT: lba out of range (NVMe status 080h)".
+Error error_of(nvme::Status status, nvme::StatusDialect dialect, std::string_view what);
+
+}  // namespace netstor::nvmeof
