@@ -7,9 +7,11 @@ namespace netstor {
 
 ErrorKind kind_of_errno(int errno_value) noexcept {
   switch (errno_value) {
-    case ECANCELED: return ErrorKind::cancelled;
+    case ECANCELED:
+      return ErrorKind::cancelled;
     case ETIME:
-    case ETIMEDOUT: return ErrorKind::timed_out;
+    case ETIMEDOUT:
+      return ErrorKind::timed_out;
     case ECONNREFUSED:
     case ECONNRESET:
     case ECONNABORTED:
@@ -23,36 +25,47 @@ ErrorKind kind_of_errno(int errno_value) noexcept {
     case ENETRESET:
     case EADDRNOTAVAIL:
     case ENODEV:
-    case ENXIO: return ErrorKind::disconnected;
+    case ENXIO:
+      return ErrorKind::disconnected;
     case EINVAL:
     case EDESTADDRREQ:
     case ENAMETOOLONG:
     case EISDIR:
     case ENOTDIR:
-    case ELOOP: return ErrorKind::invalid_argument;
+    case ELOOP:
+      return ErrorKind::invalid_argument;
     case EOPNOTSUPP:
     case ENOSYS:
     case EAFNOSUPPORT:
-    case EPROTONOSUPPORT: return ErrorKind::unsupported;
-    case ENOENT: return ErrorKind::not_found;
+    case EPROTONOSUPPORT:
+      return ErrorKind::unsupported;
+    case ENOENT:
+      return ErrorKind::not_found;
     case EACCES:
     case EPERM:
-    case EROFS: return ErrorKind::permission_denied;
+    case EROFS:
+      return ErrorKind::permission_denied;
     case EADDRINUSE:
-    case EEXIST: return ErrorKind::already_exists;
+    case EEXIST:
+      return ErrorKind::already_exists;
     case ENOSPC:
     case EDQUOT:
-    case EFBIG: return ErrorKind::no_space;
+    case EFBIG:
+      return ErrorKind::no_space;
     case EILSEQ:
-    case EBADMSG: return ErrorKind::data_corrupt;
-    case EPROTO: return ErrorKind::protocol;
+    case EBADMSG:
+      return ErrorKind::data_corrupt;
+    case EPROTO:
+      return ErrorKind::protocol;
     case ENOMEM:
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
     case EAGAIN:
-    case EBUSY: return ErrorKind::exhausted;
-    default: return ErrorKind::device_error;
+    case EBUSY:
+      return ErrorKind::exhausted;
+    default:
+      return ErrorKind::device_error;
   }
 }
 

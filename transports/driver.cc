@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bodies that the driver contract shares: how a result is made from an errno value and said to people,
+// and what a port answers to what it cannot do.
+
+#include <netstor/ext/device.h>
+#include <netstor/ext/driver.h>
+#include <netstor/ext/link.h>
+
+#include "lib/base/errno.h"
+
+#include <cstring>
+
+namespace netstor {
+namespace {
+
+/// A port without the ability has no completion queue of its own either, so the shard's run queue carries
+/// the answer: it comes later, from the same thread. Lives until it has run.
+struct Unsupported : detail::Runnable {
+  explicit Unsupported(Op& refused) : op(refused) {
+    run = [](detail::Runnable& self) noexcept {
+      Op& answered = static_cast<Unsupported&>(self).op;
+      delete &static_cast<Unsupported&>(self);
+      answered.result = OpResult::failure(ErrorKind::unsupported);
+      answered.complete(answered);
+    };
+  }
+  Op& op;
+};
+
+void answer_unsupported(Op& op) {
+  if (detail::current_loop != nullptr)
+    detail::current_loop->push(*new Unsupported(op));
+  else
+    detail::panic("a port was called outside of its shard");
+}
+
+}  // namespace
+
+OpResult OpResult::system(int errno_value, Effect effect) noexcept {
+  return failure(kind_of_errno(errno_value), Origin::system, errno_value, effect);
+}
+
+Error OpResult::error(std::string_view what) const {
+  if (origin == Origin::system) {
+    return {kind, std::string(what) + ": " + std::strerror(native), effect, origin, native};
+  }
+  return {kind, std::string(what) + ": " + std::string(to_string(kind)), effect, origin, native};
+}
+
+Result<void> Port::register_memory(MutableBytes) { return {}; }
+void Port::forget_memory(MutableBytes) noexcept {}
+
+void Port::connect(ConnectOp& op) { answer_unsupported(op); }
+void Port::cancel_connect(ConnectOp&) {}
+void Port::open(OpenOp& op) { answer_unsupported(op); }
+void Port::discover(DiscoverOp& op) { answer_unsupported(op); }
+
+Result<std::unique_ptr<Listener>> Port::listen(const Address&) {
+  return Error(ErrorKind::unsupported, "this driver cannot listen");
+}
+Result<std::unique_ptr<Link>> Port::adopt(const Ticket&) {
+  return Error(ErrorKind::unsupported, "this driver has no connections to adopt");
+}
+void Port::refuse(const Ticket&) noexcept {}
+
+}  // namespace netstor

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transports/uring/driver.h"
+
+#include "transports/uring/port.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+namespace netstor {
+namespace uring {
+namespace {
+
+std::string why_not(int error) {
+  if (error == EPERM || error == EACCES) {
+    int disabled = 0;
+    std::ifstream("/proc/sys/kernel/io_uring_disabled") >> disabled;
+    if (disabled == 2)
+      return "switched off by kernel.io_uring_disabled = 2; an administrator can set it to 0";
+    if (disabled == 1) {
+      return "kernel.io_uring_disabled = 1 allows it to the group kernel.io_uring_group only; join it, or "
+             "set 0";
+    }
+    return "refused, most likely by a container's seccomp filter; allow io_uring_setup, io_uring_enter and "
+           "io_uring_register";
+  }
+  if (error == ENOSYS)
+    return "this kernel has none, or a container's seccomp filter hides it; Linux 5.11 or later";
+  if (error == EOPNOTSUPP || error == EINVAL) return "this kernel's io_uring is too old; Linux 5.11 or later";
+  if (error == ENOMEM) return "the limit on locked memory is too low for a ring; raise ulimit -l";
+  return std::strerror(error);
+}
+
+class UringDriver final : public Driver {
+ public:
+  std::string_view name() const noexcept override { return "uring"; }
+  std::span<const std::string_view> schemes() const noexcept override { return kSchemes; }
+  Abilities abilities() const noexcept override {
+    return {.links = true, .devices = true, .registered_memory = true, .kernel_sleep = true};
+  }
+  std::optional<std::string> probe() const override {
+    Metrics unused;
+    Ring ring(unused);
+    const int error = ring.open();
+    if (error == 0) return std::nullopt;
+    return why_not(-error);
+  }
+  Result<std::unique_ptr<Port>> make_port(PortContext& context) override {
+    auto port = std::make_unique<UringPort>(context);
+    NETSTOR_CHECK_RETURN(port->open_ring());
+    return std::unique_ptr<Port>(std::move(port));
+  }
+
+ private:
+  static constexpr std::array<std::string_view, 2> kSchemes = {"tcp", "file"};
+};
+
+}  // namespace
+}  // namespace uring
+
+Driver& uring_driver() noexcept {
+  static uring::UringDriver driver;
+  return driver;
+}
+
+std::vector<Capability> uring_capabilities() {
+  Metrics unused;
+  uring::Ring ring(unused);
+  if (const int error = ring.open(); error != 0) return {};
+  std::vector<Capability> all;
+  const auto add = [&](std::string name, bool available, std::string since) {
+    all.push_back(
+        {"uring." + std::move(name), available, available ? "" : "needs Linux " + std::move(since)});
+  };
+  const unsigned flags = ring.setup_flags();
+  add("single_issuer", (flags & IORING_SETUP_SINGLE_ISSUER) != 0, "6.0");
+  add("defer_taskrun", (flags & IORING_SETUP_DEFER_TASKRUN) != 0, "6.1");
+  add("registered_buffers", ring.has_memory_table(), "5.19");
+  io_uring_probe* const probe = io_uring_get_probe();
+  add("send_zc", probe != nullptr && io_uring_opcode_supported(probe, IORING_OP_SEND_ZC) != 0, "6.0");
+  if (all.back().available) all.back().reason = "not used: it does not pay below tens of KiB a piece";
+  io_uring_free_probe(probe);
+  return all;
+}
+
+}  // namespace netstor

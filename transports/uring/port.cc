@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transports/uring/port.h"
+
+#include "transports/socket.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace netstor::uring {
+namespace {
+
+struct UringWatch : Watch, Request {
+  bool armed = false;
+  bool dropped = false;
+};
+
+}  // namespace
+
+UringPort::~UringPort() {
+  if (waker_.fd >= 0) ::close(waker_.fd);
+}
+
+Result<void> UringPort::open_ring() {
+  if (const int error = ring_.open(); error != 0) return Error::system(-error, "io_uring");
+  waker_.fd = ::eventfd(0, EFD_CLOEXEC);
+  if (waker_.fd < 0) return Error::system(errno, "eventfd");
+  waker_.port = this;
+  waker_.completed = [](Request& request, std::int32_t, std::uint32_t) noexcept {
+    static_cast<Waker&>(request).port->arm_waker();
+  };
+  arm_waker();
+  return {};
+}
+
+void UringPort::arm_waker() noexcept {
+  ring_.prepare(&waker_, IORING_OP_READ, waker_.fd, -1, &waker_.count, sizeof waker_.count);
+}
+
+unsigned UringPort::poll(unsigned max) {
+  unsigned done = has_finished() ? run_finished(max) : 0;
+  if (!ring_.has_completions() && ring_.wants_enter()) ring_.enter();
+  return done + ring_.reap(max - done);
+}
+
+void UringPort::flush() {
+  if (ring_.has_prepared()) ring_.enter();
+}
+
+int UringPort::fd() const noexcept {
+  if (!is_watched_from_outside()) {
+    watched_from_outside();
+    ring_.enter();
+  }
+  return ring_.fd();
+}
+
+void UringPort::sleep_until(Time deadline) {
+  if (has_finished() || ring_.has_completions()) return flush();
+  if (deadline == Time::max()) return ring_.enter_and_wait(std::nullopt);
+  ring_.enter_and_wait(std::max(deadline - context().loop().now(), Duration::zero()));
+}
+
+void UringPort::wake() noexcept {
+  const std::uint64_t one = 1;
+  static_cast<void>(::write(waker_.fd, &one, sizeof one));
+}
+
+Result<void> UringPort::register_memory(MutableBytes memory) {
+  if (!ring_.add_memory(memory)) ++context().metrics().registrations_degraded;
+  return {};
+}
+
+void UringPort::forget_memory(MutableBytes memory) noexcept { ring_.remove_memory(memory); }
+
+Watch& UringPort::make_watch(int fd, void (*ready)(Watch&) noexcept, void* user) {
+  auto* const watch = new UringWatch;
+  watch->fd = fd;
+  watch->ready = ready;
+  watch->user = user;
+  watch->completed = [](Request& request, std::int32_t, std::uint32_t) noexcept {
+    auto& self = static_cast<UringWatch&>(request);
+    self.armed = false;
+    if (self.dropped) {
+      delete &self;
+    } else {
+      self.ready(self);
+    }
+  };
+  return *watch;
+}
+
+void UringPort::arm(Watch& watch, short events) {
+  auto& self = static_cast<UringWatch&>(watch);
+  self.armed = true;
+  io_uring_sqe& sqe = ring_.prepare(&self);
+  io_uring_prep_poll_add(&sqe, self.fd, static_cast<unsigned>(events));
+  io_uring_sqe_set_data(&sqe, static_cast<Request*>(&self));
+}
+
+void UringPort::drop(Watch& watch) noexcept {
+  auto& self = static_cast<UringWatch&>(watch);
+  if (!self.armed) {
+    delete &self;
+    return;
+  }
+  self.dropped = true;
+  ring_.cancel(self);
+  // Now, so that the kernel lets go of the descriptor: a listener's port is free once it is closed.
+  ring_.enter();
+}
+
+Result<std::unique_ptr<Link>> UringPort::make_link(int fd) { return make_uring_link(*this, fd); }
+
+Result<std::unique_ptr<Device>> UringPort::make_device(const OpenedFile& file) {
+  return make_uring_device(*this, file);
+}
+
+}  // namespace netstor::uring
