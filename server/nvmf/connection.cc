@@ -42,7 +42,7 @@ void Connection::start() {
 
 void Connection::receive() {
   recv_.pieces = recv_pieces_;
-  recv_.piece_count = queue_.want(recv_pieces_, std::size(recv_pieces_));
+  recv_.piece_count = queue_.want(recv_pieces_, static_cast<unsigned>(std::size(recv_pieces_)));
   receiving_ = true;
   const Submit submitted = link_->submit(recv_);
   NETSTOR_ASSERT(submitted == Submit::accepted);

@@ -107,6 +107,9 @@ class TargetQueue {
   bool has_answers() const { return control_bytes_ != 0 || !asking_.empty() || !answers_.empty(); }
   const QueueTerms& terms() const { return terms_; }
   std::uint64_t copied_bytes() const { return receiver_.copied_bytes(); }
+  bool data_digests() const { return format_.data_digest; }
+  /// A node of a connected queue.
+  TargetRequest& node(unsigned slot) { return requests_[slot]; }
   /// Nodes of a connected queue: request.slot is below this.
   static constexpr unsigned nodes(unsigned entries) { return entries * 2; }
   static constexpr std::uint16_t kEarlySlot = 0x8000;  ///< slots of commands from before accept()

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/nvmf/acceptor.h"
+
+#include "lib/base/assert.h"
+
+namespace netstor::nvmf {
+
+namespace {
+
+// Out of descriptors or memory: others will end some day, and asking at once does not help.
+constexpr Duration kPauseAfterFailure = std::chrono::milliseconds(100);
+
+}  // namespace
+
+Acceptor::Acceptor(detail::Loop& loop, std::unique_ptr<Listener> listener, std::function<void(const Ticket&)> deal)
+    : loop_(loop), listener_(std::move(listener)), deal_(std::move(deal)) {
+  op_.user = this;
+  op_.complete = [](Op& op) noexcept { static_cast<Acceptor*>(op.user)->accepted(); };
+  pause_.acceptor = this;
+  pause_.fire = [](detail::Timer& timer) noexcept { static_cast<Pause&>(timer).acceptor->accept(); };
+}
+
+Acceptor::~Acceptor() { NETSTOR_ASSERT(!waiting_ && !pause_.armed()); }
+
+void Acceptor::start() { accept(); }
+
+void Acceptor::accept() {
+  waiting_ = true;
+  const Submit submitted = listener_->submit(op_);
+  NETSTOR_ASSERT(submitted == Submit::accepted);
+}
+
+void Acceptor::accepted() {
+  waiting_ = false;
+  if (op_.result.ok) deal_(op_.ticket);
+  if (closing_) return;
+  if (op_.result.ok) return accept();
+  loop_.arm(pause_, loop_.now() + kPauseAfterFailure);
+}
+
+void Acceptor::close() {
+  closing_ = true;
+  if (pause_.armed()) loop_.disarm(pause_);
+  listener_->close();
+}
+
+}  // namespace netstor::nvmf
