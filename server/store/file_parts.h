@@ -14,7 +14,7 @@ namespace netstor::store {
 
 struct FileShared {
   std::string path;
-  int fd = -1;  ///< for fstat alone
+  int fd = -1;  ///< for what is asked about the file as a whole; bytes go through each shard's own
   StoreLimits limits;
   RangeLock ranges;
   std::atomic<bool> lost{false};

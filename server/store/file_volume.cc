@@ -125,6 +125,12 @@ class FileVolume final : public StoredVolume {
     return future;
   }
 
+  Result<void> sync() override {
+    if (::fdatasync(shared_->fd) != 0) return Error::system(errno, "flush " + shared_->path, Effect::unknown);
+    if (shared_->still_there()) return {};
+    return Error::system(ENOENT, "flush " + shared_->path, Effect::unknown);
+  }
+
  private:
   std::unique_ptr<FileShared> shared_;
 };
@@ -134,7 +140,7 @@ class FileVolume final : public StoredVolume {
 Result<std::unique_ptr<StoredVolume>> make_file_volume(VolumeIdentity identity, std::string path,
                                                        std::uint64_t size_bytes, std::uint32_t block_bytes) {
   auto shared = std::make_unique<FileShared>();
-  // Readable and no more: it is only asked whether the file still has a name.
+  // Readable is enough for asking whether the file still has a name, and for syncing it.
   shared->fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (shared->fd < 0) return Error::system(errno, "open " + path);
   struct stat facts {};

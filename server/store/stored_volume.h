@@ -41,6 +41,10 @@ class StoredVolume {
   /// This shard's store. `context` is the shard's and outlives the store; so does this volume.
   virtual Future<std::unique_ptr<BlockStore>> open(PortContext& context) = 0;
 
+  /// Everything that was answered is on stable storage, where this volume has any. Blocks: for the end of the
+  /// server, when no store is open any more.
+  virtual Result<void> sync() { return {}; }
+
  private:
   VolumeIdentity identity_;
 };

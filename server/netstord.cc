@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+// netstord: serves volumes over NVMe/TCP. Builds every part by name, in order, waits for a signal, and takes
+// everything down in the opposite order.
+
+#include "server/netstord_options.h"
+#include "server/netstord_report.h"
+#include "server/netstord_volumes.h"
+#include "server/nvmf/target.h"
+#include "server/store/safe_file.h"
+
+#include <netstor/capabilities.h>
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <thread>
+
+namespace netstor::server {
+namespace {
+
+// How much longer than --grace-s the whole stop may take, before the process ends without it.
+constexpr Duration kStopMargin = std::chrono::seconds(5);
+
+/// What ended a start: the status, after the reason was printed.
+struct Failure {
+  Exit exit;
+};
+
+/// Here, and not where it is used, because only the program itself may read the environment.
+Result<std::string> default_state() {
+  if (::geteuid() == 0) return std::string("/var/lib/netstord");
+  // XDG Base Directory Specification: a relative path there is to be ignored.
+  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && state[0] == '/') {
+    return std::string(state) + "/netstord";
+  }
+  if (const char* home = std::getenv("HOME"); home != nullptr && home[0] == '/') {
+    return std::string(home) + "/.local/state/netstord";
+  }
+  return Error(ErrorKind::not_found,
+               "no place for the server's state: neither XDG_STATE_HOME nor HOME is set; "
+               "say --state DIR");
+}
+
+void start_log(const std::string& level) {
+  auto log = spdlog::stderr_logger_mt("netstord");
+  log->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l: %v");
+  log->set_level(spdlog::level::from_str(level));
+  log->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(log));
+}
+
+/// A connection is a descriptor, and the usual soft limit of 1,024 is for programs that select().
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+sigset_t stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+/// Before any thread is made, so that they all inherit it and only wait_for_signal() sees them.
+void hold_signals() {
+  const sigset_t set = stop_signals();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+int wait_for_signal() {
+  const sigset_t set = stop_signals();
+  int signal = 0;
+  while (::sigwait(&set, &signal) != 0) {
+  }
+  // The next one ends the process at once.
+  std::signal(SIGTERM, SIG_DFL);
+  std::signal(SIGINT, SIG_DFL);
+  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  return signal;
+}
+
+class Server {
+ public:
+  explicit Server(ServerOptions options) : options_(std::move(options)) {}
+  ~Server() { static_cast<void>(stop(Duration::zero())); }
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Every part by name, in order.
+  std::optional<Failure> start();
+  Exit stop(Duration grace);
+
+ private:
+  std::optional<Failure> open_state();
+  std::optional<Failure> start_runtime();
+  std::optional<Failure> start_target();
+  std::optional<Failure> serve(ServedVolume& volume);
+  std::optional<Failure> listen();
+  std::optional<Failure> announce();
+  bool sync_volumes();
+  Failure failed(Exit exit, const Error& error, std::string_view hint = {}) const;
+
+  // Taken down from the last to the first.
+  ServerOptions options_;
+  std::optional<store::StateDirectory> state_;
+  std::vector<ServedVolume> volumes_;
+  std::optional<Runtime> runtime_;
+  std::unique_ptr<nvmf::Target> target_;
+  Report report_;
+};
+
+Failure Server::failed(Exit exit, const Error& error, std::string_view hint) const {
+  std::cerr << "netstord: " << error.text() << hint << '\n';
+  return {exit};
+}
+
+std::optional<Failure> Server::start() {
+  for (const auto step : {&Server::open_state, &Server::start_runtime, &Server::start_target, &Server::listen,
+                          &Server::announce}) {
+    if (auto failure = (this->*step)()) return failure;
+  }
+  return std::nullopt;
+}
+
+std::optional<Failure> Server::open_state() {
+  if (!options_.port_file.empty()) ::unlink(options_.port_file.c_str());  // of an earlier run
+  auto state = store::StateDirectory::open(options_.state);
+  if (!state) return failed(Exit::state, state.error());
+  state_.emplace(*std::move(state));
+  auto volumes = prepare_volumes(*state_, options_);
+  if (!volumes) {
+    const bool asked_wrongly = volumes.error().kind() == ErrorKind::invalid_argument;
+    return failed(asked_wrongly ? Exit::usage : Exit::state, volumes.error());
+  }
+  volumes_ = *std::move(volumes);
+  for (const std::string& warning : warnings_about(volumes_)) spdlog::warn("{}", warning);
+  return std::nullopt;
+}
+
+std::optional<Failure> Server::start_runtime() {
+  auto runtime = Runtime::start({.shards = options_.shards,
+                                 .poll_budget = std::chrono::microseconds(options_.poll_budget_us),
+                                 .io_driver = options_.io_driver});
+  if (!runtime) {
+    return failed(runtime.error().kind() == ErrorKind::unsupported ? Exit::driver : Exit::failed,
+                  runtime.error());
+  }
+  runtime_.emplace(*std::move(runtime));
+  return std::nullopt;
+}
+
+std::optional<Failure> Server::start_target() {
+  nvmf::TargetConfig config;
+  config.connections_max = (options_.connections_max + options_.shards - 1) / options_.shards;
+  if (options_.memory_bytes) config.buffer_bytes = *options_.memory_bytes / options_.shards;
+  auto target = nvmf::Target::start(*runtime_, config);
+  if (!target) {
+    const bool asked_wrongly = target.error().kind() == ErrorKind::invalid_argument;
+    return failed(asked_wrongly ? Exit::usage : Exit::failed, target.error(),
+                  asked_wrongly ? " a shard: raise --max-memory or lower --shards" : "");
+  }
+  target_ = *std::move(target);
+  for (ServedVolume& volume : volumes_) {
+    if (auto failure = serve(volume)) return failure;
+  }
+  return std::nullopt;
+}
+
+std::optional<Failure> Server::serve(ServedVolume& volume) {
+  const store::VolumeIdentity& identity = volume.record.identity;
+  auto added = target_
+                   ->add_subsystem({.nqn = identity.nqn,
+                                    .serial = identity.serial,
+                                    .firmware = {},
+                                    .hosts = options_.allowed_hosts,
+                                    .nsid_max = 1,
+                                    .limits = {}})
+                   .get();
+  if (!added)
+    return failed(Exit::state, std::move(added).error().with_context("volume '" + identity.name + "'"));
+  auto opened = target_->add_namespace(identity.nqn, 1, *volume.stored).get();
+  if (!opened)
+    return failed(Exit::state, std::move(opened).error().with_context("volume '" + identity.name + "'"));
+  return std::nullopt;
+}
+
+std::optional<Failure> Server::listen() {
+  for (const Address& asked : options_.listen) {
+    const std::string reachable = reachable_host(asked.host, options_.advertise);
+    auto address = target_->listen({.address = asked, .advertised_host = reachable}).get();
+    if (!address) {
+      const bool taken = address.error().kind() == ErrorKind::already_exists;
+      return failed(Exit::listen, std::move(address).error().with_context("listen on " + to_string(asked)),
+                    taken ? "; is another netstord running? --listen ADDR:0 takes a free port" : "");
+    }
+    report_.listening.push_back(*address);
+    report_.reachable.push_back({.host = reachable, .port = address->port});
+  }
+  return std::nullopt;
+}
+
+std::optional<Failure> Server::announce() {
+  report_.state = state_->path();
+  report_.io_driver = runtime_->io_driver();
+  if (options_.io_driver == IoDriver::automatic && report_.io_driver != "uring") {
+    for (const Capability& capability : capabilities()) {
+      if (capability.name == "driver.uring") report_.io_driver_why = "no uring: " + capability.reason;
+    }
+  }
+  report_.shards = options_.shards;
+  report_.allowed_hosts = options_.allowed_hosts;
+  report_.volumes = &volumes_;
+  std::cout << (options_.json ? json_of(report_) : text_of(report_)) << std::flush;
+  const std::string ports = ports_of(report_);
+  if (!options_.port_file.empty()) {
+    if (auto written = store::replace_file(options_.port_file, ports); !written) {
+      return failed(Exit::failed, written.error());
+    }
+  }
+  if (options_.ready_fd >= 0) {
+    const auto wanted = static_cast<ssize_t>(ports.size());
+    if (::write(options_.ready_fd, ports.data(), ports.size()) != wanted) {
+      return failed(Exit::failed, Error::system(errno, "--ready-fd " + std::to_string(options_.ready_fd)));
+    }
+    ::close(options_.ready_fd);
+  }
+  return std::nullopt;
+}
+
+bool Server::sync_volumes() {
+  bool good = true;
+  for (const ServedVolume& volume : volumes_) {
+    if (auto synced = volume.stored->sync(); !synced) {
+      spdlog::error("{}", synced.error().text());
+      good = false;
+    }
+  }
+  return good;
+}
+
+Exit Server::stop(Duration grace) {
+  if (target_ == nullptr) return Exit::stopped;
+  auto stopping = target_->stop(grace);
+  const auto deadline = std::chrono::steady_clock::now() + grace + kStopMargin;
+  while (!stopping.ready() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  if (!stopping.ready()) {
+    // Something below never answers, a disk perhaps. What can be saved is; then the process goes without it.
+    spdlog::error("not everything ended within {} s; ending all the same",
+                  std::chrono::duration_cast<std::chrono::seconds>(grace + kStopMargin).count());
+    sync_volumes();
+    spdlog::shutdown();
+    std::_Exit(static_cast<int>(Exit::unfinished));
+  }
+  const auto stopped = stopping.get();
+  if (!stopped) spdlog::warn("stopping: {}", stopped.error().text());
+  target_.reset();
+  return sync_volumes() && stopped ? Exit::stopped : Exit::unfinished;
+}
+
+int run(int argc, char** argv) {
+  const ParsedOptions parsed = parse_options(argc, argv, default_state());
+  if (parsed.exit) return *parsed.exit;
+  start_log(parsed.options.log_level);
+  hold_signals();
+  raise_descriptor_limit();
+  Server server(parsed.options);
+  if (const auto failure = server.start()) return static_cast<int>(failure->exit);
+  spdlog::info("serving");
+  const int signal = wait_for_signal();
+  spdlog::info("{}: stopping, for at most {} s; once more to end at once",
+               signal == SIGTERM ? "SIGTERM" : "SIGINT", parsed.options.grace_s);
+  const Exit exit = server.stop(std::chrono::seconds(parsed.options.grace_s));
+  spdlog::info("stopped");
+  return static_cast<int>(exit);
+}
+
+}  // namespace
+}  // namespace netstor::server
+
+int main(int argc, char** argv) {
+  try {
+    return netstor::server::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "netstord: " << error.what() << '\n';
+    return static_cast<int>(netstor::server::Exit::failed);
+  }
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+// See netstord_options.h.
+
+#include "server/netstord_options.h"
+
+#include <netstor/uri.h>
+#include <netstor/version.h>
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <iostream>
+#include <map>
+#include <thread>
+
+namespace netstor::server {
+
+namespace {
+
+constexpr std::uint16_t kPort = 4420;
+constexpr unsigned kShardsByDefault = 4;
+
+constexpr const char* kAbout =
+    "netstord serves volumes over NVMe/TCP.\n\n"
+    "Without options it serves every volume of its state directory on 127.0.0.1:4420. Where there is none "
+    "yet it\n"
+    "makes one: 'default', 1 GiB, thin.";
+
+constexpr const char* kMore =
+    "Examples:\n"
+    "  netstord                                          a volume of 1 GiB, for this machine only\n"
+    "  netstord --listen 0.0.0.0 --allow-host NQN        for one host on the network\n"
+    "  netstord --volume data=100GiB --volume ram=4GiB,store=memory\n"
+    "  netstord --listen 127.0.0.1:0 --port-file port    for scripts: any free port, written to a file\n\n"
+    "NVMe/TCP as served here neither encrypts nor proves who a host is: --allow-host goes by what hosts say "
+    "of\n"
+    "themselves. Listen only on networks that you trust.\n\n"
+    "SIGTERM or SIGINT (Ctrl-C) stops the server: commands under way are answered, files are flushed. A "
+    "second\n"
+    "signal ends it at once.\n\n"
+    "Exit status: 0 stopped by a signal; 1 could not start; 2 wrong options; 3 the state directory or a "
+    "volume;\n"
+    "4 an address to listen on; 5 the I/O driver; 6 stopped, but not everything was answered or flushed.";
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return port;
+}
+
+Error bad_listen(std::string_view text) {
+  return {ErrorKind::invalid_argument, "--listen " + std::string(text) +
+                                           ": expected ADDR or ADDR:PORT, IPv6 in brackets, PORT 0 to 65535"};
+}
+
+Result<void> set_volume_option(VolumeFlag& flag, std::string_view key, std::string_view value) {
+  const std::string of = "--volume " + flag.name + ": ";
+  if (key == "store") {
+    flag.kind = store::store_kind(value);
+    if (!flag.kind) return Error(ErrorKind::invalid_argument, of + "store= takes file, memory or null");
+  } else if (key == "block") {
+    if (value != "512" && value != "4096") {
+      return Error(ErrorKind::invalid_argument, of + "block= takes 512 or 4096");
+    }
+    flag.block_bytes = value == "512" ? 512 : 4096;
+  } else if (key == "nqn") {
+    if (auto good = store::check_nqn(value); !good) return std::move(good).error().with_context(of + "nqn=");
+    flag.nqn = value;
+  } else {
+    return Error(ErrorKind::invalid_argument,
+                 of + "'" + std::string(key) + "' is none of store=, block=, nqn=");
+  }
+  return {};
+}
+
+void add_volume_options(CLI::App& app, ServerOptions& options, std::vector<std::string>& texts) {
+  app.add_option("--state", options.state,
+                 "Where volumes and their identities are kept, one server at a time")
+      ->type_name("DIR");
+  app.add_option(
+         "--volume", texts,
+         "Serve this volume; make it when it is not there. NAME=SIZE[,store=file|memory|null]"
+         "[,block=512|4096][,nqn=NQN]; defaults: store=file, block=4096, nqn.2026-01.io.netstor:NAME. "
+         "May be repeated; the volumes of the state directory are served too")
+      ->type_name("SPEC")
+      ->take_all();
+}
+
+void add_network_options(CLI::App& app, ServerOptions& options, std::vector<std::string>& listen) {
+  app.add_option(
+         "--listen", listen,
+         "Listen here: ADDR[:PORT], IPv6 in brackets; port 0: one that is free. Default 127.0.0.1:4420; "
+         "0.0.0.0 or [::] for every network of the machine. May be repeated")
+      ->type_name("ADDR")
+      ->take_all();
+  app.add_option("--advertise", options.advertise,
+                 "The numeric address that discovery and the report name where --listen has 0.0.0.0 or [::]; "
+                 "default: the machine's first one")
+      ->type_name("ADDR");
+  app.add_option("--allow-host", options.allowed_hosts,
+                 "Let only this host connect. May be repeated. Default: all")
+      ->type_name("NQN")
+      ->take_all()
+      ->check([](const std::string& nqn) {
+        auto good = store::check_nqn(nqn);
+        return good ? std::string() : good.error().text();
+      });
+  app.add_option("--max-connections", options.connections_max, "Connections in all; further ones are closed")
+      ->type_name("N")
+      ->check(CLI::Range(1U, 1'000'000U))
+      ->capture_default_str();
+}
+
+void add_engine_options(CLI::App& app, ServerOptions& options, std::string& memory) {
+  static const std::map<std::string, IoDriver> drivers = {
+      {"auto", IoDriver::automatic}, {"uring", IoDriver::uring}, {"posix", IoDriver::posix}};
+  app.add_option("--shards", options.shards,
+                 "Threads, each with its own connections. Default: the CPUs, at most 4")
+      ->type_name("N")
+      ->check(CLI::Range(1U, 256U));
+  app.add_option("--io-driver", options.io_driver,
+                 "auto, uring or posix. Default: auto, the best that works here")
+      ->type_name("NAME")
+      ->transform(CLI::CheckedTransformer(drivers).description(""));
+  app.add_option("--poll-budget-us", options.poll_budget_us,
+                 "How long an idle shard looks for work before it sleeps; more is less latency and more CPU")
+      ->type_name("US")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1'000'000}))
+      ->capture_default_str();
+  app.add_option("--max-memory", memory,
+                 "Memory for data under way, over all shards; taken when needed. Default: 64MiB a shard")
+      ->type_name("SIZE");
+}
+
+void add_process_options(CLI::App& app, ServerOptions& options) {
+  app.add_flag("--json", options.json, "Print the start-up report as one line of JSON");
+  app.add_option("--port-file", options.port_file,
+                 "When ready, write the ports to FILE, a line each, in the order of --listen")
+      ->type_name("FILE");
+  app.add_option("--ready-fd", options.ready_fd,
+                 "When ready, write the same to this open descriptor and close it")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--grace-s", options.grace_s, "How long stopping waits for commands under way")
+      ->type_name("S")
+      ->check(CLI::Range(0U, 3600U))
+      ->capture_default_str();
+  app.add_option("--log-level", options.log_level,
+                 "debug, info, warning, error or off; the log goes to stderr")
+      ->type_name("LEVEL")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}).description(""))
+      ->capture_default_str();
+}
+
+}  // namespace
+
+std::string to_string(const Address& address) {
+  const bool v6 = address.host.find(':') != std::string::npos;
+  return (v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
+}
+
+Result<Address> parse_listen(std::string_view text) {
+  Address address{.host = {}, .port = kPort};
+  std::string_view host = text;
+  std::optional<std::string_view> port;
+  if (text.starts_with('[')) {
+    const auto end = text.find(']');
+    if (end == std::string_view::npos) return bad_listen(text);
+    host = text.substr(1, end - 1);
+    const std::string_view rest = text.substr(end + 1);
+    if (!rest.empty() && !rest.starts_with(':')) return bad_listen(text);
+    if (!rest.empty()) port = rest.substr(1);
+  } else if (std::count(text.begin(), text.end(), ':') == 1) {
+    host = text.substr(0, text.find(':'));
+    port = text.substr(text.find(':') + 1);
+  }
+  if (host.empty() || host.find('/') != std::string_view::npos) return bad_listen(text);
+  if (port) {
+    const auto number = parse_port(*port);
+    if (!number) return bad_listen(text);
+    address.port = *number;
+  }
+  address.host = host;
+  return address;
+}
+
+Result<VolumeFlag> parse_volume(std::string_view text) {
+  const auto equals = text.find('=');
+  const auto comma = std::min(text.find(','), text.size());
+  if (equals == std::string_view::npos || equals > comma) {
+    return Error(ErrorKind::invalid_argument,
+                 "--volume " + std::string(text) + ": expected NAME=SIZE, for example data=100GiB");
+  }
+  VolumeFlag flag;
+  flag.name = text.substr(0, equals);
+  if (auto good = store::check_volume_name(flag.name); !good)
+    return std::move(good).error().with_context("--volume");
+  auto size = parse_size(text.substr(equals + 1, comma - equals - 1));
+  if (!size) return std::move(size).error().with_context("--volume " + flag.name);
+  flag.size_bytes = *size;
+  for (std::string_view rest = text.substr(comma); !rest.empty();) {
+    rest.remove_prefix(1);
+    const std::string_view option = rest.substr(0, rest.find(','));
+    rest.remove_prefix(option.size());
+    const auto at = std::min(option.find('='), option.size());
+    NETSTOR_CHECK_RETURN(
+        set_volume_option(flag, option.substr(0, at), option.substr(std::min(at + 1, option.size()))));
+  }
+  NETSTOR_CHECK_RETURN(store::check_spec({.name = flag.name,
+                                          .nqn = flag.nqn.value_or(""),
+                                          .kind = flag.kind.value_or(store::StoreKind::file),
+                                          .size_bytes = flag.size_bytes,
+                                          .block_bytes = flag.block_bytes.value_or(4096)}));
+  return flag;
+}
+
+ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& default_state) {
+  ParsedOptions parsed;
+  ServerOptions& options = parsed.options;
+  options.shards = std::clamp(std::thread::hardware_concurrency(), 1U, kShardsByDefault);
+  CLI::App app(kAbout, "netstord");
+  app.footer(kMore);
+  app.set_version_flag("--version", "netstord " + std::string(linked_version()));
+  std::vector<std::string> listen;
+  std::vector<std::string> volumes;
+  std::string memory;
+  add_volume_options(app, options, volumes);
+  add_network_options(app, options, listen);
+  add_engine_options(app, options, memory);
+  add_process_options(app, options);
+  try {
+    app.parse(argc, argv);
+    // Thrown, so that CLI11 says it in its own words and with its hint at --help.
+    const auto checked = [](auto result) {
+      if (!result) throw CLI::ValidationError(result.error().text());
+      return *std::move(result);
+    };
+    for (const std::string& text : listen) options.listen.push_back(checked(parse_listen(text)));
+    for (const std::string& text : volumes) options.volumes.push_back(checked(parse_volume(text)));
+    if (!memory.empty()) options.memory_bytes = checked(parse_size(memory));
+    if (options.state.empty()) options.state = checked(default_state);
+  } catch (const CLI::ParseError& error) {
+    // CLI11's own numbers are many; a script needs one.
+    parsed.exit = app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
+  }
+  if (options.listen.empty()) options.listen.push_back({.host = "127.0.0.1", .port = kPort});
+  return parsed;
+}
+
+}  // namespace netstor::server

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// The command line of netstord as plain values. What it means for volumes that exist already is decided in
+// netstord_volumes.h.
+
+#include <netstor/ext/driver.h>
+
+#include "server/store/state_directory.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace netstor::server {
+
+/// How netstord ends; docs and --help list them.
+enum class Exit : int {
+  stopped = 0,     ///< by SIGTERM or SIGINT, everything flushed
+  failed = 1,      ///< something else could not be started
+  usage = 2,       ///< the command line
+  state = 3,       ///< the state directory or a volume: in use, damaged, no space
+  listen = 4,      ///< an address: taken, not of this machine, no right
+  driver = 5,      ///< the I/O driver asked for is not available
+  unfinished = 6,  ///< after a signal, but not everything was answered in time, or a flush failed
+};
+
+/// One --volume: what it says and what it leaves open.
+struct VolumeFlag {
+  std::string name;
+  std::uint64_t size_bytes = 0;
+  std::optional<store::StoreKind> kind;
+  std::optional<std::uint32_t> block_bytes;
+  std::optional<std::string> nqn;
+};
+
+struct ServerOptions {
+  std::vector<Address> listen;
+  std::string advertise;
+  std::string state;
+  std::vector<VolumeFlag> volumes;
+  unsigned shards = 1;
+  IoDriver io_driver = IoDriver::automatic;
+  std::uint64_t poll_budget_us = 20;
+  unsigned connections_max = 4096;
+  std::optional<std::uint64_t> memory_bytes;
+  std::vector<std::string> allowed_hosts;
+  bool json = false;
+  int ready_fd = -1;
+  std::string port_file;
+  std::string log_level = "info";
+  unsigned grace_s = 10;
+};
+
+/// "ADDR", "ADDR:PORT", "[V6]", "[V6]:PORT", "V6".
+Result<Address> parse_listen(std::string_view text);
+/// "NAME=SIZE[,store=file|memory|null][,block=512|4096][,nqn=NQN]".
+Result<VolumeFlag> parse_volume(std::string_view text);
+/// ADDR:PORT, IPv6 in brackets.
+std::string to_string(const Address& address);
+
+/// Answers the options, or the exit status after having printed help, the version or what is wrong.
+/// `default_state`: where the state lies when --state is not given; an error is reported only then.
+struct ParsedOptions {
+  ServerOptions options;
+  std::optional<int> exit;
+};
+ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& default_state);
+
+}  // namespace netstor::server

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// See netstord_report.h.
+
+#include "server/netstord_report.h"
+
+#include <netstor/uri.h>
+#include <netstor/version.h>
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include <sstream>
+
+namespace netstor::server {
+
+namespace {
+
+std::string store_text(const ServedVolume& volume) {
+  switch (volume.record.kind) {
+    case store::StoreKind::file:
+      return "thin file";
+    case store::StoreKind::memory:
+      return "in memory, gone when the server stops";
+    case store::StoreKind::null:
+      return "null: keeps nothing";
+  }
+  return {};
+}
+
+/// Numeric text of an address worth telling others; empty for none.
+std::string address_text(const sockaddr* address, int family) {
+  char text[INET6_ADDRSTRLEN] = {};
+  const void* bytes = nullptr;
+  if (family == AF_INET) bytes = &reinterpret_cast<const sockaddr_in*>(address)->sin_addr;
+  if (family == AF_INET6) {
+    const in6_addr& v6 = reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr;
+    // Means nothing without the interface that it is on.
+    if (IN6_IS_ADDR_LINKLOCAL(&v6)) return {};
+    bytes = &v6;
+  }
+  return bytes != nullptr && ::inet_ntop(family, bytes, text, sizeof text) != nullptr ? text : "";
+}
+
+std::string first_own_address(int family) {
+  ifaddrs* all = nullptr;
+  if (::getifaddrs(&all) != 0) return {};
+  std::string found;
+  for (const ifaddrs* each = all; each != nullptr && found.empty(); each = each->ifa_next) {
+    const bool up = (each->ifa_flags & IFF_UP) != 0 && (each->ifa_flags & IFF_LOOPBACK) == 0;
+    if (!up || each->ifa_addr == nullptr || each->ifa_addr->sa_family != family) continue;
+    found = address_text(each->ifa_addr, family);
+  }
+  ::freeifaddrs(all);
+  return found;
+}
+
+}  // namespace
+
+std::string reachable_host(const std::string& host, const std::string& advertise) {
+  if (host != "0.0.0.0" && host != "::") return host;
+  if (!advertise.empty()) return advertise;
+  const bool v6 = host == "::";
+  std::string own = first_own_address(v6 ? AF_INET6 : AF_INET);
+  // [::] takes IPv4 as well.
+  if (own.empty() && v6) own = first_own_address(AF_INET);
+  if (own.empty()) own = v6 ? "::1" : "127.0.0.1";
+  return own;
+}
+
+std::string volume_uri(const Address& address, const store::VolumeRecord& record) {
+  Uri uri;
+  uri.scheme = "nvme+tcp";
+  uri.host = address.host;
+  uri.port = address.port;
+  uri.path = "/" + record.identity.nqn;
+  return uri.to_string();
+}
+
+std::string text_of(const Report& report) {
+  std::ostringstream out;
+  out << "netstord " << linked_version() << " is ready.\n\n";
+  for (const ServedVolume& volume : *report.volumes) {
+    out << "  " << volume.record.identity.name << "  " << format_size(volume.record.size_bytes) << ", "
+        << store_text(volume) << ", blocks of " << volume.record.block_bytes << " bytes"
+        << (volume.created ? ", new" : "") << "\n";
+    for (const Address& address : report.reachable)
+      out << "    " << volume_uri(address, volume.record) << "\n";
+  }
+  out << "\n  state   " << report.state << "\n";
+  out << "  I/O     " << report.io_driver
+      << (report.io_driver_why.empty() ? "" : " (" + report.io_driver_why + ")") << ", " << report.shards
+      << (report.shards == 1 ? " shard" : " shards") << "\n";
+  out << "  hosts   ";
+  if (report.allowed_hosts.empty()) out << "any that can reach it (--allow-host)";
+  for (std::size_t i = 0; i < report.allowed_hosts.size(); ++i)
+    out << (i > 0 ? ", " : "") << report.allowed_hosts[i];
+  out << "\n  listen  ";
+  bool local = true;
+  for (std::size_t i = 0; i < report.listening.size(); ++i) {
+    out << (i > 0 ? ", " : "") << to_string(report.listening[i]);
+    local = local && (report.listening[i].host.starts_with("127.") || report.listening[i].host == "::1");
+  }
+  out << (local ? " (this machine only; --listen 0.0.0.0 for others)" : "") << "\n";
+  out << "  stop    Ctrl-C, or kill " << ::getpid() << "\n";
+  return out.str();
+}
+
+std::string json_of(const Report& report) {
+  using nlohmann::json;
+  json object = {{"version", linked_version()},
+                 {"pid", ::getpid()},
+                 {"state", report.state},
+                 {"io_driver", {{"name", report.io_driver}, {"reason", report.io_driver_why}}},
+                 {"shards", report.shards},
+                 {"allowed_hosts", report.allowed_hosts},
+                 {"listen", json::array()},
+                 {"volumes", json::array()}};
+  for (std::size_t i = 0; i < report.listening.size(); ++i) {
+    object["listen"].push_back({{"host", report.listening[i].host},
+                                {"port", report.listening[i].port},
+                                {"reachable_host", report.reachable[i].host}});
+  }
+  for (const ServedVolume& volume : *report.volumes) {
+    json uris = json::array();
+    for (const Address& address : report.reachable) uris.push_back(volume_uri(address, volume.record));
+    object["volumes"].push_back({{"name", volume.record.identity.name},
+                                 {"nqn", volume.record.identity.nqn},
+                                 {"namespace", 1},
+                                 {"uris", std::move(uris)},
+                                 {"store", store::to_string(volume.record.kind)},
+                                 {"size_bytes", volume.record.size_bytes},
+                                 {"block_bytes", volume.record.block_bytes},
+                                 {"created", volume.created}});
+  }
+  // A path of the system need not be UTF-8.
+  return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+std::string ports_of(const Report& report) {
+  std::string lines;
+  for (const Address& address : report.listening) lines += std::to_string(address.port) + "\n";
+  return lines;
+}
+
+}  // namespace netstor::server

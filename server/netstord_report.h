@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// What netstord says when it is ready: to people, to programs, to scripts.
+
+#include "server/netstord_volumes.h"
+
+#include <string>
+#include <vector>
+
+namespace netstor::server {
+
+struct Report {
+  std::vector<Address> listening;  ///< with the ports that were chosen
+  std::vector<Address> reachable;  ///< the same as others reach them: 0.0.0.0 became an address
+  std::string state;
+  std::string io_driver;
+  std::string io_driver_why;  ///< empty: it is the preferred one
+  unsigned shards = 1;
+  std::vector<std::string> allowed_hosts;
+  const std::vector<ServedVolume>* volumes = nullptr;
+};
+
+/// `nvme+tcp://HOST:PORT/NQN`.
+std::string volume_uri(const Address& address, const store::VolumeRecord& record);
+
+std::string text_of(const Report& report);
+/// One line.
+std::string json_of(const Report& report);
+/// A line for each port.
+std::string ports_of(const Report& report);
+
+/// The address that others use for one that this machine listens on: a wildcard becomes `advertise`, or the
+/// first address of the machine that is not its loopback.
+std::string reachable_host(const std::string& host, const std::string& advertise);
+
+}  // namespace netstor::server
