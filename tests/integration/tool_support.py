@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the tool, of the demonstration and of the examples share: a server to talk to, a tool to
+call, a scratch folder."""
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import time
+import unittest
+
+NQN = "nqn.2026-01.io.netstor"
+READY_SECONDS = 60  # sanitizers and busy machines take their time
+
+
+@contextlib.contextmanager
+def netstord(program, folder, volumes):
+    """A server with these volumes ("NAME=SIZE,store=memory"); answers "nvme+tcp://HOST:PORT"."""
+    port_file = pathlib.Path(folder) / "port"
+    log = pathlib.Path(folder) / "netstord.log"
+    command = [program, "--listen", "127.0.0.1:0", "--state", str(pathlib.Path(folder) / "state"),
+               "--port-file", str(port_file)]
+    for volume in volumes:
+        command += ["--volume", volume]
+    with open(log, "wb") as output:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        end = time.monotonic() + READY_SECONDS
+        while not (port_file.exists() and port_file.read_text().strip()):
+            if child.poll() is not None:
+                raise RuntimeError(f"netstord ended with {child.returncode}: {log.read_text()}")
+            if time.monotonic() > end:
+                raise RuntimeError(f"netstord was not ready after {READY_SECONDS} s: {log.read_text()}")
+            time.sleep(0.02)
+        yield f"nvme+tcp://127.0.0.1:{int(port_file.read_text().split()[0])}"
+    finally:
+        child.terminate()
+        try:
+            child.wait(30)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+class Answer:
+    def __init__(self, done):
+        self.code = done.returncode
+        self.bytes = done.stdout
+        self.out = done.stdout.decode("utf-8", "replace")
+        self.err = done.stderr.decode("utf-8", "replace")
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+def call(program, *words, stdin=b"", timeout=120, env=None):
+    done = subprocess.run([str(program), *map(str, words)], input=stdin, capture_output=True, timeout=timeout,
+                          env={**os.environ, **(env or {})}, check=False)
+    return Answer(done)
+
+
+class Case(unittest.TestCase):
+    """A test with a folder of its own."""
+
+    def setUp(self):
+        kept = tempfile.TemporaryDirectory(prefix="netstor-test-")
+        self.addCleanup(kept.cleanup)
+        self.folder = pathlib.Path(kept.name)
+
+    def file(self, name, data=b""):
+        path = self.folder / name
+        path.write_bytes(data)
+        return path
+
+    def volume_file(self, name, size):
+        """A file:/// volume, all zeroes."""
+        path = self.folder / name
+        with open(path, "wb") as file:
+            file.truncate(size)
+        return path, f"file://{path}"
+
+    def succeed(self, answer):
+        self.assertEqual(answer.code, 0, answer.err + answer.out)
+        return answer
+
+    def refuse(self, answer, code, *words):
+        """It failed with this code and one line that says so; answers what was said."""
+        self.assertEqual(answer.code, code, answer.err + answer.out)
+        lines = answer.err.strip().splitlines()
+        self.assertTrue(lines and lines[0].startswith("netstor: "), answer.err)
+        self.assertLessEqual(len(lines), 2, answer.err)
+        if len(lines) == 2:
+            self.assertTrue(lines[1].startswith("hint: "), answer.err)
+        for word in words:
+            self.assertIn(word, answer.err)
+        return answer.err
+
+
+def arguments(*extra):
+    parser = argparse.ArgumentParser()
+    for name in ("--tool", "--netstord", *extra):
+        parser.add_argument(name)
+    return parser.parse_known_args()
+
+
+def run_tests(module, rest):
+    unittest.main(module=module, argv=["test", "-v", *rest])

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the verbs share: the common options, starting a runtime and opening a volume with errors that help.
+
+#include <netstor/uri.h>
+
+#include "tools/netstor/failure.h"
+#include "tools/netstor/verbs.h"
+
+#include <CLI/CLI.hpp>
+
+namespace netstor::tool {
+
+void add_common(CLI::App& verb, Common& common) {
+  verb.add_flag("--json", common.json, "Print one JSON document");
+  verb.add_option("--driver", common.driver, "What carries the I/O: auto, uring or posix")
+      ->type_name("NAME")
+      ->check(CLI::IsMember({"auto", "uring", "posix"}));
+}
+
+void add_connection(CLI::App& verb, Common& common) {
+  add_common(verb, common);
+  verb.add_option("--timeout", common.timeout_s, "Give up a connection after this many seconds (10)")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.001, 600.0));
+  verb.add_option("--host-nqn", common.host_nqn,
+                  "Who we are to the server (default: made from the machine's id)")
+      ->type_name("NQN");
+  verb.add_flag("--digests", common.digests, "Ask for CRC32C over headers and payloads");
+}
+
+CLI::Option* add_size(CLI::App& verb, const std::string& name, std::uint64_t& value,
+                      const std::string& text) {
+  const auto parse = [&value, name](const std::string& given) {
+    const Result<std::uint64_t> size = parse_size(given);
+    if (!size) throw CLI::ValidationError(name, size.error().text());
+    value = *size;
+  };
+  return verb.add_option_function<std::string>(name, parse, text)->type_name("SIZE");
+}
+
+CLI::Option* add_uri(CLI::App& verb, std::string& uri) {
+  return verb.add_option("URI", uri, "The volume: nvme+tcp://HOST[:PORT]/NQN[?ns=N] or file:///PATH")
+      ->required()
+      ->type_name("");
+}
+
+bool is_uri(std::string_view text) { return text.find("://") != std::string_view::npos; }
+
+Result<Runtime> start_runtime(const Common& common, RuntimeOptions options) {
+  if (common.driver == "uring") options.io_driver = IoDriver::uring;
+  if (common.driver == "posix") options.io_driver = IoDriver::posix;
+  return Runtime::start(options);
+}
+
+VolumeOptions volume_options(const Common& common) {
+  VolumeOptions options;
+  options.host_nqn = common.host_nqn;
+  options.connect_timeout =
+      std::chrono::duration_cast<Duration>(std::chrono::duration<double>(common.timeout_s));
+  options.header_digest = options.data_digest = common.digests;
+  return options;
+}
+
+Result<Volume> open_volume(Runtime& runtime, const Common& common, const std::string& uri,
+                           VolumeOptions options) {
+  if (!is_uri(uri)) {
+    return usage_error(uri + " is no volume",
+                       "a volume is nvme+tcp://HOST[:PORT]/NQN, or file:// and an absolute path");
+  }
+  NETSTOR_TRY_RETURN(const Uri parsed, Uri::parse(uri));
+  if (parsed.scheme.starts_with("nvme") && (parsed.path.empty() || parsed.path == "/")) {
+    return usage_error(uri + " names a server, not a volume",
+                       "`netstor discover " + uri + "` lists its volumes");
+  }
+  VolumeOptions asked = volume_options(common);
+  asked.queue_depth = options.queue_depth;
+  asked.read_only = options.read_only;
+  return Volume::open(runtime, uri, asked).get();
+}
+
+}  // namespace netstor::tool

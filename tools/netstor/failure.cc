@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/netstor/failure.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <iostream>
+#include <numeric>
+
+namespace netstor::tool {
+namespace {
+
+// An error is a value of the library: the tool's own additions travel in its text, behind marks that no
+// message has.
+constexpr std::string_view kHintMark = "\n\x01";
+constexpr std::string_view kUsageMark = "\n\x02";
+
+std::string_view advice(const Error& error) {
+  const bool system = error.origin() == Origin::system;
+  switch (error.kind()) {
+    case ErrorKind::disconnected:
+      if (system && error.native() != ECONNREFUSED) return "is the host reachable, and the address right?";
+      return "is netstord running there, and on this port? `netstord --help` says how to start it";
+    case ErrorKind::timed_out:
+      return "is the host reachable, and the port open? --timeout waits longer";
+    case ErrorKind::not_found:
+      if (system) return "a file:/// volume must exist: `truncate -s 1G FILE` makes one";
+      return "`netstor discover nvme+tcp://HOST[:PORT]` lists what a server offers";
+    case ErrorKind::unsupported:
+      return "`netstor info --capabilities` says what this build and machine can do, and why not";
+    case ErrorKind::permission_denied:
+      if (system) return "who owns the file, and is it writable?";
+      return "does the server allow this host (its NQN), and is the volume writable?";
+    case ErrorKind::no_space:
+      return "the store behind the volume is full";
+    case ErrorKind::exhausted:
+      return "a limit was met: fewer --shards, a smaller --depth, or `ulimit -n` and `ulimit -l`";
+    case ErrorKind::data_corrupt:
+      return "the bytes are wrong: do not use them; is the medium or the network failing?";
+    default:
+      return {};
+  }
+}
+
+/// How many letters differ, are missing or too many.
+std::size_t distance(std::string_view left, std::string_view right) {
+  std::vector<std::size_t> row(right.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < right.size(); ++j) {
+      const std::size_t replaced = diagonal + (left[i] == right[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+Error with_hint(Error error, std::string_view hint) {
+  return {error.kind(), error.text() + std::string(kHintMark) + std::string(hint), error.effect(),
+          error.origin(), error.native()};
+}
+
+Error usage_error(std::string text, std::string_view hint) {
+  Error error(ErrorKind::invalid_argument, std::move(text) + std::string(kUsageMark));
+  return hint.empty() ? error : with_hint(std::move(error), hint);
+}
+
+int fail(const Error& error) {
+  std::string text = error.text();
+  std::string hint(advice(error));
+  int code = kFailed;
+  if (const auto mark = text.find(kHintMark); mark != std::string::npos) {
+    hint = text.substr(mark + kHintMark.size());
+    text.resize(mark);
+  }
+  if (const auto mark = text.find(kUsageMark); mark != std::string::npos) {
+    text.resize(mark);
+    code = kUsage;
+  }
+  std::cout.flush();
+  std::cerr << "netstor: " << text;
+  if (error.effect() == Effect::unknown) std::cerr << " (it may have been written, wholly or in part)";
+  std::cerr << '\n';
+  if (!hint.empty()) std::cerr << "hint: " << hint << '\n';
+  return code;
+}
+
+std::string nearest(std::string_view word, const std::vector<std::string>& known) {
+  std::string best;
+  // Less than half of the letters may be wrong, or one. Two that changed places count as two.
+  std::size_t limit = std::max<std::size_t>((word.size() + 1) / 2, 2);
+  for (const std::string& each : known) {
+    const bool begins = !word.empty() && each.size() > word.size() && each.compare(0, word.size(), word) == 0;
+    const std::size_t away = begins ? 0 : distance(word, each);
+    if (away < limit) {
+      limit = away;
+      best = each;
+    }
+  }
+  return best;
+}
+
+}  // namespace netstor::tool

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// netstor stat: is a volume alive, how quickly does it answer, and what did the library do for it?
+
+#include <netstor/uri.h>
+
+#include "tools/netstor/failure.h"
+#include "tools/netstor/report.h"
+#include "tools/netstor/text.h"
+#include "tools/netstor/verbs.h"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+
+namespace netstor::tool {
+namespace {
+
+constexpr const char* kFooter = R"(Examples:
+  netstor stat nvme+tcp://localhost/nqn.2026-01.io.example:disk
+  netstor stat file:///tmp/disk.img --seconds 5 --json
+Reads blocks here and there, one at a time, and writes nothing. The counters are this command's own.)";
+
+struct Arguments {
+  Common common;
+  std::string uri;
+  double seconds = 1;
+};
+
+Result<void> run(const Arguments& arguments) {
+  NETSTOR_TRY_RETURN(Runtime runtime, start_runtime(arguments.common));
+  const auto begin = std::chrono::steady_clock::now();
+  NETSTOR_TRY_RETURN(const Volume volume,
+                     open_volume(runtime, arguments.common, arguments.uri, {.read_only = true}));
+  const std::chrono::duration<double, std::nano> opening = std::chrono::steady_clock::now() - begin;
+
+  LoadPlan plan;
+  plan.block_bytes = std::max<std::size_t>(
+      volume.block_bytes(), volume.size_bytes() >= 4096 && 4096 % volume.block_bytes() == 0 ? 4096 : 0);
+  plan.seconds = arguments.seconds;
+  NETSTOR_TRY_RETURN(const LoadResult result, run_load(runtime, volume, plan));
+  if (arguments.common.json) {
+    const nlohmann::ordered_json document{{"uri", arguments.uri},
+                                          {"size_bytes", volume.size_bytes()},
+                                          {"open_ns", opening.count()},
+                                          {"seconds", result.seconds},
+                                          {"sample_bytes", plan.block_bytes},
+                                          {"latency", json_of(result.latency)},
+                                          {"metrics", json_of(result.metrics)}};
+    std::cout << document.dump(2) << '\n';
+  } else {
+    std::cout << strong(terminal(), arguments.uri) << ": " << format_size(volume.size_bytes())
+              << ", opened in " << format_time(opening.count()) << "\n\n";
+    std::cout << "reads of " << format_size(plan.block_bytes) << ", one at a time, for "
+              << format_time(result.seconds * 1e9) << ":\n";
+    print_latency(std::cout, result.latency);
+    std::cout << '\n';
+    print_metrics(std::cout, result.metrics);
+  }
+  return volume.close().get();
+}
+
+}  // namespace
+
+void add_stat(CLI::App& app, Command& command) {
+  CLI::App* verb = app.add_subcommand("stat", "Sample a volume and show the library's counters");
+  verb->footer(kFooter);
+  auto arguments = std::make_shared<Arguments>();
+  add_uri(*verb, arguments->uri);
+  verb->add_option("--seconds", arguments->seconds, "How long to sample (1)")
+      ->check(CLI::Range(0.01, 3600.0));
+  add_connection(*verb, arguments->common);
+  verb->callback([arguments, &command] { command.run = [arguments] { return run(*arguments); }; });
+}
+
+}  // namespace netstor::tool
