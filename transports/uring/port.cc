@@ -41,6 +41,7 @@ void UringPort::arm_waker() noexcept {
 
 unsigned UringPort::poll(unsigned max) {
   unsigned done = has_finished() ? run_finished(max) : 0;
+  if (is_watched_from_outside() && !has_work()) ring_.drain_event_fd();  // first, so that none is missed
   if (!ring_.has_completions() && ring_.wants_enter()) ring_.enter();
   return done + ring_.reap(max - done);
 }
@@ -54,7 +55,7 @@ int UringPort::fd() const noexcept {
     watched_from_outside();
     ring_.enter();
   }
-  return ring_.fd();
+  return ring_.event_fd();
 }
 
 void UringPort::sleep_until(Time deadline) {

@@ -38,6 +38,7 @@ class UringPort final : public IoPort {
     std::uint64_t count = 0;
   };
   void arm_waker() noexcept;
+  bool has_work() const noexcept { return ring_.has_completions() || ring_.wants_enter(); }
 
   mutable Ring ring_;  // fd() has to hand over the waker before others may wait on the descriptor
   Waker waker_;

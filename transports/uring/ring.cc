@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transports/uring/ring.h"
 
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,6 +34,7 @@ Ring::~Ring() {
     ring_.enter_ring_fd = ring_.ring_fd;
   }
   io_uring_queue_exit(&ring_);
+  if (event_fd_ >= 0) ::close(event_fd_);
 }
 
 int Ring::open() noexcept {
@@ -69,6 +71,19 @@ void Ring::enable() noexcept {
   // Not io_uring_enable_rings(): liburing 2.3 declares it and does not export it.
   io_uring_register(static_cast<unsigned>(ring_.ring_fd), IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   if (io_uring_register_ring_fd(&ring_) == 1) thread_ = ::gettid();
+}
+
+int Ring::event_fd() noexcept {
+  if (event_fd_ >= 0) return event_fd_;
+  event_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (event_fd_ >= 0) io_uring_register_eventfd(&ring_, event_fd_);
+  return event_fd_;
+}
+
+void Ring::drain_event_fd() noexcept {
+  ++metrics_.system_calls;
+  std::uint64_t count = 0;
+  static_cast<void>(::read(event_fd_, &count, sizeof count));
 }
 
 io_uring_sqe* Ring::make_room() noexcept {

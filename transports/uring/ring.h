@@ -33,7 +33,10 @@ class Ring {
 
   /// 0 or a negative errno value. The ring belongs to the thread that first uses it otherwise.
   int open() noexcept;
-  int fd() const noexcept { return ring_.ring_fd; }
+  /// A descriptor that is readable from the next completion, or work for enter(), until it is drained. The
+  /// ring's own is not: kernels since 6.3 do not wake its pollers for deferred work. -1: none left.
+  int event_fd() noexcept;
+  void drain_event_fd() noexcept;
 
   /// An empty submission with `request` to be told; handed over by the next enter().
   io_uring_sqe& prepare(Request* request) noexcept {
@@ -109,6 +112,7 @@ class Ring {
   bool enabled_ = false;
   bool modern_ = false;
   pid_t thread_ = 0;
+  int event_fd_ = -1;
   std::vector<int> free_files_;
   bool has_memory_table_ = false;
   unsigned memory_end_ = 0;  // one past the last range in use
