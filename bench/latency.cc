@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The latency suite: Google Benchmark over one volume, for choosing hardware and settings.
 //
-//   NETSTOR_BENCH_URI=nvme+tcp://10.0.0.1/nqn… latency --benchmark_format=json
+//   latency --uri nvme+tcp://10.0.0.1/nqn… --benchmark_format=json
 //
 // Each case is named verb/bytes/depth. Time is per request; bytes_per_second and items_per_second are what
 // a device's data sheet calls bandwidth and IOPS. Without a URI a sparse file under the temporary folder is
-// used. Writes run only with NETSTOR_BENCH_WRITE=1: they destroy what is stored.
+// used. Writes to a URI run only with --write yes: they destroy what is stored.
+
+#include "bench/stats.h"
 
 #include <benchmark/benchmark.h>
 #include <netstor/netstor.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -31,7 +32,8 @@ Task<void> lane(const Bench& bench, MutableBytes block, bool write, std::uint64_
   for (std::uint64_t i = 0; i < count; ++i) {
     seed = seed * 6364136223846793005U + 1442695040888963407U;
     const std::uint64_t offset = (seed >> 16) % blocks * block.size();
-    NETSTOR_CHECK(write ? co_await bench.volume.write(offset, block) : co_await bench.volume.read(offset, block));
+    NETSTOR_CHECK(write ? co_await bench.volume.write(offset, block)
+                        : co_await bench.volume.read(offset, block));
   }
   co_return ok();
 }
@@ -44,7 +46,8 @@ void run(benchmark::State& state, Bench& bench, bool write) {
     auto done = bench.runtime.shard(0).run_on([&] {
       std::vector<Future<void>> lanes;
       for (std::size_t i = 0; i < depth; ++i) {
-        lanes.push_back(spawn(lane(bench, bench.memory.bytes().subspan(i * bytes, bytes), write, kEach, i + 1)));
+        lanes.push_back(
+            spawn(lane(bench, bench.memory.bytes().subspan(i * bytes, bytes), write, kEach, i + 1)));
       }
       return when_all(std::move(lanes));
     });
@@ -55,7 +58,8 @@ void run(benchmark::State& state, Bench& bench, bool write) {
       }
     }
   }
-  const auto requests = static_cast<std::int64_t>(state.iterations() * static_cast<std::int64_t>(kEach * depth));
+  const auto requests =
+      static_cast<std::int64_t>(state.iterations() * static_cast<std::int64_t>(kEach * depth));
   state.SetItemsProcessed(requests);
   state.SetBytesProcessed(requests * static_cast<std::int64_t>(bytes));
   state.counters["us_per_request"] =
@@ -64,7 +68,8 @@ void run(benchmark::State& state, Bench& bench, bool write) {
 }
 
 std::string temporary_file() {
-  const auto path = std::filesystem::temp_directory_path() / ("netstor-latency-" + std::to_string(::getpid()));
+  const auto path =
+      std::filesystem::temp_directory_path() / ("netstor-latency-" + std::to_string(::getpid()));
   std::ofstream(path).close();
   std::filesystem::resize_file(path, std::uintmax_t{256} << 20);
   return path.string();
@@ -74,10 +79,10 @@ std::string temporary_file() {
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
-  const char* const asked = std::getenv("NETSTOR_BENCH_URI");
-  const std::string file = asked == nullptr ? temporary_file() : "";
-  const std::string uri = asked == nullptr ? "file://" + file : asked;
-  const bool write = asked == nullptr || std::getenv("NETSTOR_BENCH_WRITE") != nullptr;
+  const std::string asked = bench::argument(argc, argv, "--uri", "");
+  const std::string file = asked.empty() ? temporary_file() : "";
+  const std::string uri = asked.empty() ? "file://" + file : asked;
+  const bool write = asked.empty() || bench::argument(argc, argv, "--write", "no") == "yes";
   {
     Runtime runtime = *Runtime::start({.poll_budget = Duration::max()});
     auto volume = Volume::open(runtime, uri).get();
@@ -87,7 +92,8 @@ int main(int argc, char** argv) {
     }
     Bench bench{std::move(runtime), *volume, *Buffer::allocate(std::size_t{32} << 17)};
     const auto cases = [&](const char* name, bool writes) {
-      auto* suite = benchmark::RegisterBenchmark(name, [&bench, writes](benchmark::State& s) { run(s, bench, writes); });
+      auto* suite = benchmark::RegisterBenchmark(
+          name, [&bench, writes](benchmark::State& s) { run(s, bench, writes); });
       for (const int depth : {1, 8, 32}) suite->Args({4096, depth});
       suite->Args({128 << 10, 1})->Args({128 << 10, 8})->UseRealTime();
     };

@@ -66,7 +66,8 @@ int main(int argc, char** argv) {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t length = sizeof address;
-  if (::bind(listener, reinterpret_cast<sockaddr*>(&address), length) != 0 || ::listen(listener, 1) != 0) return 1;
+  if (::bind(listener, reinterpret_cast<sockaddr*>(&address), length) != 0 || ::listen(listener, 1) != 0)
+    return 1;
   ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
   const int server_cpu = static_cast<int>(number(argc, argv, "--server-cpu", "1"));
   std::thread server([&] { serve(listener, answer, busy, server_cpu); });

@@ -48,7 +48,8 @@ Task<void> lane(Job& job, MutableBytes block) {
   auto begun = bench::now();
   while (begun < job.end) {
     const std::uint64_t offset = job.next_offset();
-    Result<void> done = job.write ? co_await job.volume.write(offset, block) : co_await job.volume.read(offset, block);
+    Result<void> done =
+        job.write ? co_await job.volume.write(offset, block) : co_await job.volume.read(offset, block);
     if (!done) co_return std::move(done).error();
     const auto ended = bench::now();
     if (job.warm) {
@@ -130,7 +131,8 @@ int main(int argc, char** argv) {
   Job job;
   auto volume = Volume::open(*runtime, uri,
                              {.queue_depth = static_cast<std::uint16_t>(std::max(depth, 1U)),
-                              .header_digest = digests, .data_digest = digests})
+                              .header_digest = digests,
+                              .data_digest = digests})
                     .get();
   if (!volume) return fail(volume.error());
   job.volume = *volume;

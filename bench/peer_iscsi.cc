@@ -54,8 +54,8 @@ void submit(Slot& slot) {
     task = iscsi_write10_task(load.iscsi, load.lun, lba, slot.memory.data(), load.block,
                               static_cast<int>(load.sector), 0, 0, 0, 0, 0, completed, &slot);
   } else {
-    task = iscsi_read10_task(load.iscsi, load.lun, lba, load.block, static_cast<int>(load.sector), 0, 0, 0, 0, 0,
-                             completed, &slot);
+    task = iscsi_read10_task(load.iscsi, load.lun, lba, load.block, static_cast<int>(load.sector), 0, 0, 0, 0,
+                             0, completed, &slot);
     if (task != nullptr) scsi_task_add_data_in_buffer(task, static_cast<int>(load.block), slot.memory.data());
   }
   if (task == nullptr) load.failed = true;
@@ -85,7 +85,8 @@ int main(int argc, char** argv) {
     return 1;
   }
   scsi_task* const capacity = iscsi_readcapacity10_sync(load.iscsi, load.lun, 0, 0);
-  auto* const size = capacity == nullptr ? nullptr : static_cast<scsi_readcapacity10*>(scsi_datain_unmarshall(capacity));
+  auto* const size =
+      capacity == nullptr ? nullptr : static_cast<scsi_readcapacity10*>(scsi_datain_unmarshall(capacity));
   if (size == nullptr) return 1;
   load.sector = size->block_size;
   load.blocks = (std::uint64_t{size->lba} + 1) * size->block_size / load.block;

@@ -31,7 +31,8 @@ int main(int argc, char** argv) {
   const bool write = argument(argc, argv, "--rw", "randread") == "randwrite";
   pin_to_cpu(static_cast<int>(number(argc, argv, "--cpu", "0")));
   nbd_handle* const nbd = nbd_create();
-  if (nbd == nullptr || nbd_connect_uri(nbd, argument(argc, argv, "--uri", "nbd://127.0.0.1").c_str()) != 0) return fail();
+  if (nbd == nullptr || nbd_connect_uri(nbd, argument(argc, argv, "--uri", "nbd://127.0.0.1").c_str()) != 0)
+    return fail();
   const std::uint64_t blocks = static_cast<std::uint64_t>(nbd_get_size(nbd)) / block;
   std::vector<Slot> slots(depth);
   std::vector<char> memory(depth * block);

@@ -90,8 +90,9 @@ def wait_for(condition, what, child, seconds=10):
 def netstord(build, folder, poll):
     """Serves one null and one memory volume; answers their URIs by store."""
     port_file = folder / f"port-{poll}"
-    command = ["taskset", "-c", str(SERVER_CPU), build / "server" / "netstord", "--listen", "127.0.0.1:0",
-               "--state", folder / f"state-{poll}", "--port-file", port_file, "--poll-budget-us", poll, "--shards", "1",
+    command = ["taskset", "-c", str(SERVER_CPU), build / "server" / "netstord", "--shards", "1",
+               "--listen", "127.0.0.1:0", "--port-file", port_file, "--poll-budget-us", poll,
+               "--state", folder / f"state-{poll}",
                "--volume", "null=1GiB,store=null", "--volume", "memory=256MiB,store=memory"]
     with process(list(map(str, command))) as child:
         wait_for(lambda: port_file.exists() and port_file.read_text().strip(), "netstord", child)
@@ -101,7 +102,8 @@ def netstord(build, folder, poll):
 
 
 def limit(build, payload, wait, seconds):
-    return run_json([build / "bench" / "limit", "--payload", str(payload), "--wait", wait, "--seconds", str(seconds)])
+    return run_json([build / "bench" / "limit", "--payload", str(payload), "--wait", wait,
+                     "--seconds", str(seconds)])
 
 
 def load(build, uri, case, seconds):
@@ -116,7 +118,8 @@ def nbdkit():
         yield None
         return
     port = 10900 + os.getpid() % 1000
-    command = ["taskset", "-c", str(SERVER_CPU), "nbdkit", "-f", "-i", "127.0.0.1", "-p", str(port), "memory", "1G"]
+    command = ["taskset", "-c", str(SERVER_CPU), "nbdkit", "-f", "-i", "127.0.0.1", "-p", str(port),
+               "memory", "1G"]
     with process(command) as child:
         time.sleep(0.5)
         yield f"nbd://127.0.0.1:{port}" if child.poll() is None else None
@@ -132,7 +135,8 @@ def tgt(folder):
     with open("/dev/shm/netstor-bench-tgt.img", "wb") as image:
         image.truncate(256 << 20)
         disk = image.name
-    command = ["taskset", "-c", str(SERVER_CPU), "tgtd", "-f", "-C", control, "--iscsi", f"portal=127.0.0.1:{port}"]
+    command = ["taskset", "-c", str(SERVER_CPU), "tgtd", "-f", "-C", control,
+               "--iscsi", f"portal=127.0.0.1:{port}"]
     with process(command) as child:
         target = "iqn.2026-01.io.netstor:bench"
         try:
@@ -140,7 +144,8 @@ def tgt(folder):
             for step in (["--mode", "target", "--op", "new", "--tid", "1", "-T", target],
                          ["--mode", "logicalunit", "--op", "new", "--tid", "1", "--lun", "1", "-b", disk],
                          ["--mode", "target", "--op", "bind", "--tid", "1", "-I", "ALL"]):
-                subprocess.run(["tgtadm", "-C", control, "--lld", "iscsi", *step], check=True, capture_output=True)
+                subprocess.run(["tgtadm", "-C", control, "--lld", "iscsi", *step], check=True,
+                               capture_output=True)
             yield f"iscsi://127.0.0.1:{port}/{target}/1"
         except (subprocess.CalledProcessError, OSError) as error:
             print(f"tgt: skipped: {error}", file=sys.stderr)
@@ -158,12 +163,14 @@ def peers(build, folder, depths, seconds, rows):
                 print(f"{name}: skipped: not installed (./dev bench installs it)", file=sys.stderr)
                 continue
             for depth in depths:
-                result = run_json([tool, "--uri", uri, "--depth", str(depth), "--seconds", str(seconds)])
+                result = run_json([tool, "--uri", uri, "--depth", str(depth),
+                                   "--seconds", str(seconds)])
                 rows.setdefault((f"read 4K depth {depth}", name), []).append(result)
 
 
 def machine():
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "?")
     return {"cpu": cpu, "cores": os.cpu_count(), "kernel": platform.release()}
 
 
@@ -173,7 +180,8 @@ def measure(args, build, folder):
         for number in range(args.rounds):
             if sys.stderr.isatty():
                 print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
-            floor = {(payload, "busy"): limit(build, payload, "busy", args.seconds) for payload in (4 * KIB, 128 * KIB)}
+            floor = {(payload, "busy"): limit(build, payload, "busy", args.seconds)
+                     for payload in (4 * KIB, 128 * KIB)}
             floor[4 * KIB, "block"] = limit(build, 4 * KIB, "block", args.seconds)
             floors.append(floor)
             for case in CASES:
@@ -194,11 +202,11 @@ def summarize(floors, rows):
         ratios = []
         for floor, result in zip(floors, results):
             base = floor[payload, wait]
-            ratios.append(result["p50_us"] / base["p50_us"] if "depth 1" in name and "depth 128" not in name
+            alone = "depth 1" in name and "depth 128" not in name
+            ratios.append(result["p50_us"] / base["p50_us"] if alone
                           else result["per_second"] / base["per_second"])
-        middle = {key: statistics.median(r[key] for r in results if key in r) for key in
-                  ("per_second", "p50_us", "p99_us", "cpu_part", "copied_bytes", "allocations", "system_calls")
-                  if any(key in r for r in results)}
+        keys = ("per_second", "p50_us", "p99_us", "cpu_part", "copied_bytes", "allocations", "system_calls")
+        middle = {key: statistics.median(r[key] for r in results) for key in keys if key in results[0]}
         operations = statistics.median(r["operations"] for r in results)
         if "system_calls" in middle:
             middle["system_calls_per_operation"] = middle.pop("system_calls") / max(operations, 1)
@@ -211,16 +219,19 @@ def print_table(floors, table):
     half = {key: statistics.median(f[key]["p50_us"] for f in floors) for key in floors[0]}
     for (payload, wait), rate in base.items():
         print(f"floor, {payload // KIB} KiB, {wait}: {rate:,.0f}/s, p50 {half[payload, wait]:.1f} µs")
-    print(f"\n{'case':<34}{'over':<24}{'to floor':>9}{'per second':>12}{'p50 µs':>9}{'p99 µs':>9}{'calls/op':>9}")
+    print(f"\n{'case':<34}{'over':<24}{'to floor':>9}{'per second':>12}{'p50 µs':>9}{'p99 µs':>9}"
+          f"{'calls/op':>9}")
     for row in table:
         calls = row.get("system_calls_per_operation")
         print(f"{row['case']:<34}{row['over']:<24}{row['ratio']:>9.2f}{row['per_second']:>12,.0f}"
               f"{row['p50_us']:>9.1f}{row['p99_us']:>9.1f}{'' if calls is None else f'{calls:.2f}':>9}")
-    print("\nto floor: at depth 1 latency / floor's latency (less is better), else rate / floor's rate (more is better)")
+    print("\nto floor: at depth 1 latency / floor's latency (less is better), "
+          "else rate / floor's rate (more is better)")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
     parser.add_argument("--json", action="store_true", help="print what the table is made of")
     parser.add_argument("--rounds", type=int, default=3)

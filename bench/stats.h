@@ -53,7 +53,8 @@ class Latencies {
   static std::uint64_t middle(std::size_t index) noexcept {
     if (index < (2U << kSubBits)) return index;
     const std::size_t shift = (index >> kSubBits) - 1;
-    return (((index & ((1U << kSubBits) - 1)) | (1U << kSubBits)) << shift) + ((std::uint64_t{1} << shift) / 2);
+    return (((index & ((1U << kSubBits) - 1)) | (1U << kSubBits)) << shift) +
+           ((std::uint64_t{1} << shift) / 2);
   }
   std::array<std::uint64_t, 64U << kSubBits> counts_{};
   std::uint64_t total_ = 0;
@@ -82,9 +83,9 @@ inline void print_json(const Latencies& latencies, double seconds, double cpu, c
   std::printf(
       "{\"operations\": %llu, \"seconds\": %.3f, \"per_second\": %.0f, \"p50_us\": %.2f, \"p99_us\": %.2f, "
       "\"p999_us\": %.2f, \"max_us\": %.1f, \"cpu_seconds\": %.3f%s}\n",
-      static_cast<unsigned long long>(latencies.total()), seconds, static_cast<double>(latencies.total()) / seconds,
-      latencies.quantile_us(0.5), latencies.quantile_us(0.99), latencies.quantile_us(0.999), latencies.max_us(), cpu,
-      more.c_str());
+      static_cast<unsigned long long>(latencies.total()), seconds,
+      static_cast<double>(latencies.total()) / seconds, latencies.quantile_us(0.5),
+      latencies.quantile_us(0.99), latencies.quantile_us(0.999), latencies.max_us(), cpu, more.c_str());
 }
 
 /// "--name value" from the command line.

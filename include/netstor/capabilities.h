@@ -13,7 +13,7 @@
 namespace netstor {
 
 struct Capability {
-  std::string name;    ///< "driver.uring", "memory.locked_limit", "crc32c"
+  std::string name;  ///< "driver.uring", "memory.locked_limit", "crc32c"
   bool available = false;
   std::string reason;  ///< why not, and what to do; or detail when available
 };

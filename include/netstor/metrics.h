@@ -17,8 +17,8 @@ struct Metrics {
   std::uint64_t write_bytes = 0;  ///< payload taken from callers
   /// Payload bytes copied in user space on the way: 0 for all writes, and for reads of 16 KiB and more.
   std::uint64_t copied_bytes = 0;
-  std::uint64_t replays = 0;     ///< operations sent again after a lost path
-  std::uint64_t reconnects = 0;  ///< paths brought up again
+  std::uint64_t replays = 0;                 ///< operations sent again after a lost path
+  std::uint64_t reconnects = 0;              ///< paths brought up again
   std::uint64_t registrations_degraded = 0;  ///< registrations that met the limit of locked memory
   std::uint64_t turns = 0;                   ///< turns of the loop
   std::uint64_t sleeps = 0;                  ///< times that the loop slept on the kernel

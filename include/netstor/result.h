@@ -45,9 +45,9 @@ enum class ErrorKind : std::uint8_t {
 enum class Origin : std::uint8_t {
   library,  ///< netstor itself; native() is 0
   system,   ///< the operating system; native() is an errno value
-  nvme,     ///< an NVMe completion; native() is (status code type << 8 | status code), NVMe Base 2.0 §3.3.3.2
-  tls,      ///< OpenSSL
-  s3,       ///< an S3 answer; native() is the HTTP status
+  nvme,  ///< an NVMe completion; native() is (status code type << 8 | status code), NVMe Base 2.0 §3.3.3.2
+  tls,   ///< OpenSSL
+  s3,    ///< an S3 answer; native() is the HTTP status
 };
 
 /// May the failed operation have changed the storage all the same?
@@ -163,13 +163,13 @@ inline Result<void> ok() noexcept { return {}; }
 #define NETSTOR_TRY_RETURN(declaration, expression) \
   NETSTOR_DETAIL_TRY(return, NETSTOR_DETAIL_JOIN(netstor_try_, __LINE__), declaration, expression)
 /// For Result<void>: go on, or leave the coroutine with the error.
-#define NETSTOR_CHECK(expression)                                                                  \
-  do {                                                                                             \
+#define NETSTOR_CHECK(expression)                                                                         \
+  do {                                                                                                    \
     if (auto netstor_check_ = (expression); !netstor_check_) co_return std::move(netstor_check_).error(); \
   } while (false)
 /// The same for a function that answers a Result.
-#define NETSTOR_CHECK_RETURN(expression)                                                        \
-  do {                                                                                          \
+#define NETSTOR_CHECK_RETURN(expression)                                                               \
+  do {                                                                                                 \
     if (auto netstor_check_ = (expression); !netstor_check_) return std::move(netstor_check_).error(); \
   } while (false)
 

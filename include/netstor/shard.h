@@ -30,7 +30,7 @@ namespace netstor {
 namespace detail {
 class Engine;     // lib/engine
 class ShardLoop;  // lib/engine
-}
+}  // namespace detail
 
 class Shard {
  public:

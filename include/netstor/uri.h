@@ -24,9 +24,9 @@ namespace netstor {
 
 struct Uri {
   std::string scheme;
-  std::string host;         ///< without brackets
-  std::uint16_t port = 0;   ///< 0: not said
-  std::string path;         ///< percent-decoded, with its leading slash
+  std::string host;                                        ///< without brackets
+  std::uint16_t port = 0;                                  ///< 0: not said
+  std::string path;                                        ///< percent-decoded, with its leading slash
   std::vector<std::pair<std::string, std::string>> query;  ///< percent-decoded, in order
 
   /// RFC 3986, at most 4,096 bytes; no user information, no fragment.

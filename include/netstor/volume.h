@@ -44,8 +44,8 @@ struct VolumeInfo {
   std::uint32_t queues = 0;              ///< shards that have a queue
   std::uint32_t queue_depth = 0;         ///< of each
   bool writable = false;
-  bool volatile_cache = false;           ///< flush() matters
-  std::string description;               ///< "key: value" lines: model, serial, firmware, digests, driver
+  bool volatile_cache = false;  ///< flush() matters
+  std::string description;      ///< "key: value" lines: model, serial, firmware, digests, driver
 };
 
 class Volume {
@@ -102,7 +102,7 @@ class Volume {
 struct DiscoveredSubsystem {
   std::string transport;  ///< "tcp", "rdma", …
   std::string address;
-  std::string service;    ///< port
+  std::string service;  ///< port
   std::string nqn;
   bool discovery = false;  ///< a referral to another discovery service
   std::string uri;         ///< to open its namespace 1; empty where this build has no driver for it

@@ -21,7 +21,7 @@ namespace netstor::detail {
 namespace {
 
 constexpr std::size_t kGrain = 64;
-constexpr std::size_t kClasses = 32;          // up to 2 KiB
+constexpr std::size_t kClasses = 32;  // up to 2 KiB
 constexpr std::size_t kBlocksPerClassMax = 4096;
 
 struct FreeBlock {

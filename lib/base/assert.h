@@ -7,5 +7,6 @@ namespace netstor::detail {
 [[noreturn]] void assertion_failed(const char* condition, const char* file, int line) noexcept;
 }  // namespace netstor::detail
 
-#define NETSTOR_ASSERT(condition) \
-  (static_cast<bool>(condition) ? void(0) : ::netstor::detail::assertion_failed(#condition, __FILE__, __LINE__))
+#define NETSTOR_ASSERT(condition)         \
+  (static_cast<bool>(condition) ? void(0) \
+                                : ::netstor::detail::assertion_failed(#condition, __FILE__, __LINE__))

@@ -15,7 +15,8 @@ namespace {
 constexpr std::size_t round_up(std::size_t size) {
   return (size + kBufferAlignment - 1) / kBufferAlignment * kBufferAlignment;
 }
-constexpr std::size_t kBufferBytesMax = std::size_t{1} << 46;  // what an address space may hold, and no overflow
+constexpr std::size_t kBufferBytesMax = std::size_t{1}
+                                        << 46;  // what an address space may hold, and no overflow
 
 }  // namespace
 
@@ -47,13 +48,15 @@ void Buffer::reset() noexcept {
 }
 
 Result<std::unique_ptr<BufferPool>> BufferPool::make(std::size_t size_bytes, std::size_t count) {
-  if (size_bytes == 0 || count == 0 || size_bytes > kBufferBytesMax || count > kBufferBytesMax / round_up(size_bytes)) {
-    return Error(ErrorKind::invalid_argument, "a buffer pool wants at least one buffer of at least one byte, and "
-                                              "no more than 64 TiB in all");
+  if (size_bytes == 0 || count == 0 || size_bytes > kBufferBytesMax ||
+      count > kBufferBytesMax / round_up(size_bytes)) {
+    return Error(ErrorKind::invalid_argument,
+                 "a buffer pool wants at least one buffer of at least one byte, and "
+                 "no more than 64 TiB in all");
   }
   const std::size_t size = round_up(size_bytes);
-  void* base = ::mmap(nullptr, size * count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                      -1, 0);
+  void* base = ::mmap(nullptr, size * count, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) return Error::system(errno, "map a buffer pool");
   return std::unique_ptr<BufferPool>(new BufferPool(static_cast<std::byte*>(base), size, count));
 }

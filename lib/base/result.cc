@@ -2,7 +2,6 @@
 // The words of errors.
 
 #include <netstor/result.h>
-#include <netstor/task.h>
 
 #include "lib/base/errno.h"
 
@@ -12,33 +11,54 @@ namespace netstor {
 
 std::string_view to_string(ErrorKind kind) noexcept {
   switch (kind) {
-    case ErrorKind::cancelled: return "cancelled";
-    case ErrorKind::timed_out: return "timed out";
-    case ErrorKind::disconnected: return "disconnected";
-    case ErrorKind::invalid_argument: return "invalid argument";
-    case ErrorKind::out_of_range: return "out of range";
-    case ErrorKind::unsupported: return "unsupported";
-    case ErrorKind::not_found: return "not found";
-    case ErrorKind::permission_denied: return "permission denied";
-    case ErrorKind::already_exists: return "already exists";
-    case ErrorKind::no_space: return "no space";
-    case ErrorKind::compare_failed: return "compare failed";
-    case ErrorKind::data_corrupt: return "data corrupt";
-    case ErrorKind::protocol: return "protocol error";
-    case ErrorKind::exhausted: return "exhausted";
-    case ErrorKind::device_error: return "device error";
-    case ErrorKind::internal: return "internal error";
+    case ErrorKind::cancelled:
+      return "cancelled";
+    case ErrorKind::timed_out:
+      return "timed out";
+    case ErrorKind::disconnected:
+      return "disconnected";
+    case ErrorKind::invalid_argument:
+      return "invalid argument";
+    case ErrorKind::out_of_range:
+      return "out of range";
+    case ErrorKind::unsupported:
+      return "unsupported";
+    case ErrorKind::not_found:
+      return "not found";
+    case ErrorKind::permission_denied:
+      return "permission denied";
+    case ErrorKind::already_exists:
+      return "already exists";
+    case ErrorKind::no_space:
+      return "no space";
+    case ErrorKind::compare_failed:
+      return "compare failed";
+    case ErrorKind::data_corrupt:
+      return "data corrupt";
+    case ErrorKind::protocol:
+      return "protocol error";
+    case ErrorKind::exhausted:
+      return "exhausted";
+    case ErrorKind::device_error:
+      return "device error";
+    case ErrorKind::internal:
+      return "internal error";
   }
   return "unknown error";
 }
 
 std::string_view to_string(Origin origin) noexcept {
   switch (origin) {
-    case Origin::library: return "netstor";
-    case Origin::system: return "errno";
-    case Origin::nvme: return "nvme status";
-    case Origin::tls: return "tls";
-    case Origin::s3: return "s3 status";
+    case Origin::library:
+      return "netstor";
+    case Origin::system:
+      return "errno";
+    case Origin::nvme:
+      return "nvme status";
+    case Origin::tls:
+      return "tls";
+    case Origin::s3:
+      return "s3 status";
   }
   return "unknown origin";
 }
@@ -74,15 +94,5 @@ std::string Error::to_string() const {
 }
 
 std::ostream& operator<<(std::ostream& out, const Error& error) { return out << error.to_string(); }
-
-Error detail::exception_error(std::exception_ptr exception) noexcept {
-  try {
-    std::rethrow_exception(std::move(exception));
-  } catch (const std::exception& thrown) {
-    return {ErrorKind::internal, std::string("an exception left a coroutine: ") + thrown.what()};
-  } catch (...) {
-    return {ErrorKind::internal, "an exception left a coroutine"};
-  }
-}
 
 }  // namespace netstor

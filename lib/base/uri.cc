@@ -53,7 +53,8 @@ std::string percent_encode(std::string_view text, std::string_view also_plain) {
       out += c;
     } else {
       std::array<char, 4> escape{};
-      std::snprintf(escape.data(), escape.size(), "%%%02X", static_cast<unsigned>(static_cast<unsigned char>(c)));
+      std::snprintf(escape.data(), escape.size(), "%%%02X",
+                    static_cast<unsigned>(static_cast<unsigned char>(c)));
       out += escape.data();
     }
   }
@@ -171,12 +172,13 @@ std::string Uri::to_string() const {
 
 Result<std::uint64_t> parse_size(std::string_view text) {
   const auto wrong = [&](std::string_view why) {
-    return Error(ErrorKind::invalid_argument, "size '" + std::string(text.substr(0, 40)) + "': " + std::string(why) +
+    return Error(ErrorKind::invalid_argument, "size '" + std::string(text.substr(0, 40)) +
+                                                  "': " + std::string(why) +
                                                   "; expected something like 4096, 64KiB, 1.5GiB");
   };
   double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number,
-                                            std::chars_format::fixed);
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
   if (error != std::errc() || !(number >= 0)) return wrong("no number");
   std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
   while (!unit.empty() && unit.front() == ' ') unit.remove_prefix(1);
@@ -186,7 +188,8 @@ Result<std::uint64_t> parse_size(std::string_view text) {
     constexpr std::array<int, 6> powers = {10, 10, 20, 30, 40, 50};
     const std::size_t at = letters.find(unit.front());
     const std::string_view suffix = unit.substr(1);
-    if (at == std::string_view::npos || !(suffix.empty() || suffix == "iB" || suffix == "B" || suffix == "i")) {
+    if (at == std::string_view::npos ||
+        !(suffix.empty() || suffix == "iB" || suffix == "B" || suffix == "i")) {
       return wrong("unknown unit");
     }
     scale = std::ldexp(1.0, powers[at]);

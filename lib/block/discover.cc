@@ -24,12 +24,14 @@ Task<std::vector<DiscoveredSubsystem>> ask(std::string uri, VolumeOptions option
   if (op.result.ok) co_return std::move(found);
   Error error = op.result.error("discover " + uri);
   if (op.detail.empty()) co_return std::move(error);
-  co_return Error(error.kind(), error.text() + ": " + op.detail, error.effect(), error.origin(), error.native());
+  co_return Error(error.kind(), error.text() + ": " + op.detail, error.effect(), error.origin(),
+                  error.native());
 }
 
 }  // namespace
 
-Future<std::vector<DiscoveredSubsystem>> discover(Runtime& runtime, std::string_view uri, VolumeOptions options) {
+Future<std::vector<DiscoveredSubsystem>> discover(Runtime& runtime, std::string_view uri,
+                                                  VolumeOptions options) {
   return runtime.shard(0).run_on([uri = std::string(uri), options = std::move(options)]() mutable {
     return ask(std::move(uri), std::move(options));
   });

@@ -13,11 +13,13 @@ constexpr bool changes(DeviceVerb verb) noexcept {
     case DeviceVerb::write:
     case DeviceVerb::write_zeroes:
     case DeviceVerb::deallocate:
-    case DeviceVerb::compare_and_write: return true;
+    case DeviceVerb::compare_and_write:
+      return true;
     case DeviceVerb::read:
     case DeviceVerb::flush:
     case DeviceVerb::compare:
-    case DeviceVerb::verify: return false;
+    case DeviceVerb::verify:
+      return false;
   }
   return true;
 }

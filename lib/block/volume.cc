@@ -31,8 +31,9 @@ Result<void> check(const VolumeCore& core, const VolumeRequest& request, bool su
   }
   if (request.offset % limits.block_bytes != 0 || request.length % limits.block_bytes != 0) {
     return refused(ErrorKind::invalid_argument, core,
-                   "offset " + std::to_string(request.offset) + " and length " + std::to_string(request.length) +
-                       " must be multiples of the block size, " + std::to_string(limits.block_bytes));
+                   "offset " + std::to_string(request.offset) + " and length " +
+                       std::to_string(request.length) + " must be multiples of the block size, " +
+                       std::to_string(limits.block_bytes));
   }
   const std::uint64_t size = core.size_bytes();
   if (request.offset > size || request.length > size - request.offset) {
@@ -45,11 +46,13 @@ Result<void> check(const VolumeCore& core, const VolumeRequest& request, bool su
 
 /// Starts the request on this thread's part of the volume, or brings it to the home shard.
 Future<void> start(const std::shared_ptr<VolumeCore>& core, const VolumeRequest& request, bool supported) {
-  if (Result<void> sound = check(*core, request, supported); !sound) return make_ready<void>(std::move(sound));
+  if (Result<void> sound = check(*core, request, supported); !sound)
+    return make_ready<void>(std::move(sound));
   if (request.length == 0 && request.verb != DeviceVerb::flush) return make_ready<void>({});
   if (detail::VolumeShard* part = core->here()) return VolumeOp::start(*part, request);
   return core->home().shard().run_on(
-      [core, request = request, pieces = std::vector<iovec>(request.pieces.begin(), request.pieces.end())]() mutable {
+      [core, request = request,
+       pieces = std::vector<iovec>(request.pieces.begin(), request.pieces.end())]() mutable {
         request.pieces = pieces;
         return VolumeOp::start(*core->here(), request);
       });
@@ -76,7 +79,8 @@ Future<void> start_list(const std::shared_ptr<VolumeCore>& core, DeviceVerb verb
     pieces[count++] = as_iovec(piece);
   }
   const std::span<const iovec> used(pieces.data(), count);
-  return start(core, {.verb = verb, .options = options, .offset = offset, .length = length, .pieces = used}, true);
+  return start(core, {.verb = verb, .options = options, .offset = offset, .length = length, .pieces = used},
+               true);
 }
 
 }  // namespace
@@ -84,7 +88,8 @@ Future<void> start_list(const std::shared_ptr<VolumeCore>& core, DeviceVerb verb
 Future<Volume> Volume::open(Runtime& runtime, std::string_view uri, VolumeOptions options) {
   detail::Engine& engine = detail::Engine::of(runtime);
   Shard* const here = Shard::current();
-  const bool inside = here != nullptr && here->index() < engine.shards() && &engine.loop(here->index()).shard() == here;
+  const bool inside =
+      here != nullptr && here->index() < engine.shards() && &engine.loop(here->index()).shard() == here;
   if (inside) return spawn(VolumeCore::open(engine, std::string(uri), std::move(options)));
   return engine.loop(engine.next_home())
       .shard()
@@ -119,20 +124,24 @@ Future<void> Volume::write(std::uint64_t offset, ConstScatterList from, IoOption
 Future<void> Volume::flush() const { return start(core_, {.verb = DeviceVerb::flush}, true); }
 
 Future<void> Volume::write_zeroes(std::uint64_t offset, std::uint64_t length, IoOptions options) const {
-  return start(core_, {.verb = DeviceVerb::write_zeroes, .options = options, .offset = offset, .length = length},
+  return start(core_,
+               {.verb = DeviceVerb::write_zeroes, .options = options, .offset = offset, .length = length},
                core_->limits().can_write_zeroes);
 }
 Future<void> Volume::deallocate(std::uint64_t offset, std::uint64_t length) const {
   // Saying twice that bytes are not needed does no harm.
-  return start(core_,
-               {.verb = DeviceVerb::deallocate, .options = {.idempotent = true}, .offset = offset, .length = length},
-               core_->limits().can_deallocate);
+  return start(
+      core_,
+      {.verb = DeviceVerb::deallocate, .options = {.idempotent = true}, .offset = offset, .length = length},
+      core_->limits().can_deallocate);
 }
 Future<void> Volume::verify(std::uint64_t offset, std::uint64_t length) const {
-  return start(core_, {.verb = DeviceVerb::verify, .offset = offset, .length = length}, core_->limits().can_verify);
+  return start(core_, {.verb = DeviceVerb::verify, .offset = offset, .length = length},
+               core_->limits().can_verify);
 }
 Future<void> Volume::compare(std::uint64_t offset, Bytes expected) const {
-  return start(core_, make_request(DeviceVerb::compare, offset, as_iovec(expected), {}), core_->limits().can_compare);
+  return start(core_, make_request(DeviceVerb::compare, offset, as_iovec(expected), {}),
+               core_->limits().can_compare);
 }
 
 Future<void> Volume::compare_and_write(std::uint64_t offset, Bytes expected, Bytes from) const {

@@ -14,18 +14,22 @@ using std::chrono::seconds;
 Error invalid(std::string text) { return {ErrorKind::invalid_argument, "VolumeOptions::" + std::move(text)}; }
 
 Result<void> check(const VolumeOptions& options, unsigned shards) {
-  const auto within = [](Duration value, Duration least, Duration most) { return value >= least && value <= most; };
+  const auto within = [](Duration value, Duration least, Duration most) {
+    return value >= least && value <= most;
+  };
   if (options.queue_depth < 1 || options.queue_depth > 1024) return invalid("queue_depth must be 1 to 1024");
   if (options.queues > shards) {
-    return invalid("queues is " + std::to_string(options.queues) + ", but the runtime has " + std::to_string(shards) +
-                   " shards; 0 means one on each");
+    return invalid("queues is " + std::to_string(options.queues) + ", but the runtime has " +
+                   std::to_string(shards) + " shards; 0 means one on each");
   }
-  if (!within(options.connect_timeout, milliseconds(1), minutes(10))) return invalid("connect_timeout: 1 ms to 10 min");
+  if (!within(options.connect_timeout, milliseconds(1), minutes(10)))
+    return invalid("connect_timeout: 1 ms to 10 min");
   if (!within(options.io_timeout, milliseconds(1), hours(1))) return invalid("io_timeout: 1 ms to 1 h");
   if (options.keep_alive != Duration::zero() && !within(options.keep_alive, seconds(1), hours(1))) {
     return invalid("keep_alive: 0 (off), or 1 s to 1 h");
   }
-  if (!within(options.reconnect_delay, milliseconds(1), hours(1))) return invalid("reconnect_delay: 1 ms to 1 h");
+  if (!within(options.reconnect_delay, milliseconds(1), hours(1)))
+    return invalid("reconnect_delay: 1 ms to 1 h");
   if (options.reconnect_delay_max < options.reconnect_delay || options.reconnect_delay_max > hours(1)) {
     return invalid("reconnect_delay_max: reconnect_delay to 1 h");
   }
@@ -69,14 +73,16 @@ VolumeCore::VolumeCore(Engine& engine, ShardLoop& home, std::string uri, Uri par
 
 VolumeShard* VolumeCore::here() noexcept {
   Loop* const loop = current_loop;
-  if (loop == nullptr || loop->index() >= parts_.size() || &engine_.loop(loop->index()) != loop) return nullptr;
+  if (loop == nullptr || loop->index() >= parts_.size() || &engine_.loop(loop->index()) != loop)
+    return nullptr;
   return parts_[loop->index()].get();
 }
 
 Task<Volume> VolumeCore::open(Engine& engine, std::string uri, VolumeOptions options) {
   NETSTOR_CHECK(check(options, engine.shards()));
   NETSTOR_TRY(Uri parsed, Uri::parse(uri));
-  auto* core = new VolumeCore(engine, this_shard_loop(), std::move(uri), std::move(parsed), std::move(options));
+  auto* core =
+      new VolumeCore(engine, this_shard_loop(), std::move(uri), std::move(parsed), std::move(options));
   auto up = core->bring_up();
   Result<void> opened = co_await std::move(up);
   if (!opened) {
@@ -146,7 +152,8 @@ Task<void> VolumeCore::recover() {
   while (!closing_ && !home_.stopping()) {
     // Half to the whole of the pause, so that many hosts do not come back in step.
     const Duration half = pause / 2;
-    const auto jitter = Duration(static_cast<std::int64_t>(home_.random() % static_cast<std::uint64_t>(half.count() + 1)));
+    const auto jitter =
+        Duration(static_cast<std::int64_t>(home_.random() % static_cast<std::uint64_t>(half.count() + 1)));
     Result<void> slept = co_await sleep(half + jitter);
     if (!slept || closing_) break;
     lost_again_ = false;

@@ -45,7 +45,9 @@ class VolumeCore {
   // From the parts, on their shards.
   void part_closed() noexcept { live_parts_.fetch_sub(1, std::memory_order_acq_rel); }
   void path_lost(VolumeShard& shard) noexcept;
-  void size_changed(std::uint64_t size_bytes) noexcept { size_bytes_.store(size_bytes, std::memory_order_relaxed); }
+  void size_changed(std::uint64_t size_bytes) noexcept {
+    size_bytes_.store(size_bytes, std::memory_order_relaxed);
+  }
 
  private:
   struct Lost : Runnable {

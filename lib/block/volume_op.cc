@@ -20,14 +20,22 @@ void fragment_completed(Op& op) noexcept {
 
 std::string_view name_of(DeviceVerb verb) noexcept {
   switch (verb) {
-    case DeviceVerb::read: return "read";
-    case DeviceVerb::write: return "write";
-    case DeviceVerb::flush: return "flush";
-    case DeviceVerb::write_zeroes: return "write zeroes";
-    case DeviceVerb::deallocate: return "deallocate";
-    case DeviceVerb::compare: return "compare";
-    case DeviceVerb::compare_and_write: return "compare and write";
-    case DeviceVerb::verify: return "verify";
+    case DeviceVerb::read:
+      return "read";
+    case DeviceVerb::write:
+      return "write";
+    case DeviceVerb::flush:
+      return "flush";
+    case DeviceVerb::write_zeroes:
+      return "write zeroes";
+    case DeviceVerb::deallocate:
+      return "deallocate";
+    case DeviceVerb::compare:
+      return "compare";
+    case DeviceVerb::compare_and_write:
+      return "compare and write";
+    case DeviceVerb::verify:
+      return "verify";
   }
   return "?";
 }
@@ -138,7 +146,8 @@ void VolumeOp::cut_pieces(Fragment& fragment) noexcept {
   while (left > 0) {
     const iovec& piece = pieces_[piece_at_];
     const std::uint64_t part = std::min<std::uint64_t>(left, piece.iov_len - piece_planned_);
-    if (part > 0) fragment.slices()[count++] = {static_cast<std::byte*>(piece.iov_base) + piece_planned_, part};
+    if (part > 0)
+      fragment.slices()[count++] = {static_cast<std::byte*>(piece.iov_base) + piece_planned_, part};
     left -= part;
     piece_planned_ += part;
     if (piece_planned_ == piece.iov_len) {
@@ -169,14 +178,16 @@ void VolumeOp::fragment_done(Fragment& fragment) noexcept {
 void VolumeOp::ask_to_stop() noexcept {
   cancelled_ = true;
   ++outstanding_;
-  for (Fragment* fragment = &first_; fragment != nullptr; fragment = fragment->sibling) shard_.cancel(*fragment);
+  for (Fragment* fragment = &first_; fragment != nullptr; fragment = fragment->sibling)
+    shard_.cancel(*fragment);
   if (--outstanding_ == 0) finish();
 }
 
 void VolumeOp::finish() noexcept {
   on_cancel = nullptr;
   // Cancelled between slices: what was planned is done, the rest never began.
-  if (failure_.ok && cancelled_ && !whole_ && planned_ < length_) failure_ = OpResult::failure(ErrorKind::cancelled);
+  if (failure_.ok && cancelled_ && !whole_ && planned_ < length_)
+    failure_ = OpResult::failure(ErrorKind::cancelled);
   if (!failure_.ok && any_done_ && changes(first_.verb)) failure_.effect = Effect::unknown;
   shard_.count(first_.verb, length_, failure_.ok);
   if (failure_.ok) {

@@ -22,8 +22,8 @@ class VolumeShard;
 struct Fragment : DeviceOp {
   enum class Place : std::uint8_t { idle, waiting, device };
   VolumeOp* parent = nullptr;
-  Fragment* sibling = nullptr;   // the next fragment of the same request
-  Fragment* before = nullptr;    // in the waiting list
+  Fragment* sibling = nullptr;  // the next fragment of the same request
+  Fragment* before = nullptr;   // in the waiting list
   Fragment* after = nullptr;
   Place place = Place::idle;
   std::uint16_t capacity = 1;  // of slices()
@@ -38,7 +38,7 @@ struct VolumeRequest {
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
   std::span<const iovec> pieces{};  // copied by start()
-  iovec expected{};               // compare_and_write
+  iovec expected{};                 // compare_and_write
 };
 
 class VolumeOp final : public State<void> {
@@ -79,12 +79,12 @@ class VolumeOp final : public State<void> {
   std::uint32_t piece_at_ = 0;       // the piece that planned_ stands in
   std::uint64_t piece_planned_ = 0;  // and how far
   std::uint32_t outstanding_ = 0;
-  bool whole_ = false;       // one fragment carries all (flush has no bytes to count)
+  bool whole_ = false;  // one fragment carries all (flush has no bytes to count)
   bool cancelled_ = false;
   bool any_done_ = false;
-  OpResult failure_;         // the first one
+  OpResult failure_;  // the first one
   iovec expected_;
-  iovec* pieces_;            // &one_piece_, or a block of its own
+  iovec* pieces_;  // &one_piece_, or a block of its own
   iovec one_piece_{};
   Fragment first_;
 };

@@ -124,7 +124,8 @@ Task<void> VolumeShard::open(std::optional<Ticket> share) {
   if (!op.result.ok) {
     Error error = op.result.error("open " + core_.uri());
     if (op.detail.empty()) co_return std::move(error);
-    co_return Error(error.kind(), error.text() + ": " + op.detail, error.effect(), error.origin(), error.native());
+    co_return Error(error.kind(), error.text() + ": " + op.detail, error.effect(), error.origin(),
+                    error.native());
   }
   device_ = std::move(op.device);
   if (closed_ || loop_.stopping()) {

@@ -73,7 +73,7 @@ class VolumeShard final : DeviceObserver, StopHook {
   std::unique_ptr<Device> device_;
   DeviceLimits limits_;
   Path path_ = Path::down;
-  OpResult why_;  // the path is not up
+  OpResult why_;           // the path is not up
   bool closed_ = false;    // close() was called
   bool finished_ = false;  // and has ended
   bool ending_ = false;

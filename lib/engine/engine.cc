@@ -11,11 +11,14 @@
 namespace netstor::detail {
 namespace {
 
-Error invalid(std::string text) { return {ErrorKind::invalid_argument, "RuntimeOptions::" + std::move(text)}; }
+Error invalid(std::string text) {
+  return {ErrorKind::invalid_argument, "RuntimeOptions::" + std::move(text)};
+}
 
 Result<void> check(const RuntimeOptions& options) {
   if (options.shards < 1 || options.shards > 256) return invalid("shards must be 1 to 256");
-  const bool bounded = options.poll_budget >= Duration::zero() && options.poll_budget <= std::chrono::seconds(1);
+  const bool bounded =
+      options.poll_budget >= Duration::zero() && options.poll_budget <= std::chrono::seconds(1);
   if (!bounded && options.poll_budget != Duration::max()) {
     return invalid("poll_budget must be 0 to 1 s, or Duration::max()");
   }
@@ -24,10 +27,14 @@ Result<void> check(const RuntimeOptions& options) {
 
 std::string_view name_of(IoDriver driver) {
   switch (driver) {
-    case IoDriver::uring: return "uring";
-    case IoDriver::posix: return "posix";
-    case IoDriver::sim: return "sim";
-    case IoDriver::automatic: break;
+    case IoDriver::uring:
+      return "uring";
+    case IoDriver::posix:
+      return "posix";
+    case IoDriver::sim:
+      return "sim";
+    case IoDriver::automatic:
+      break;
   }
   return {};
 }
@@ -44,7 +51,8 @@ Result<Driver*> choose(IoDriver asked) {
     reasons += (reasons.empty() ? "" : "; ") + std::string(driver->name()) + ": " + *why_not;
   }
   if (reasons.empty()) reasons = "it is not in this build";
-  return Error(ErrorKind::unsupported, "no I/O driver" + (name.empty() ? "" : " '" + std::string(name) + "'") + ": " +
+  return Error(ErrorKind::unsupported, "no I/O driver" +
+                                           (name.empty() ? "" : " '" + std::string(name) + "'") + ": " +
                                            reasons + " (see netstor info --capabilities)");
 }
 

@@ -18,11 +18,16 @@ constinit thread_local Loop* current_loop = nullptr;
 namespace {
 constexpr unsigned kCompletionsPerPoll = 256;
 constexpr unsigned kTasksPerTurn = 4096;
-constexpr Duration kStopGrain = std::chrono::milliseconds(1);  // how often an ending shard looks at the others
+constexpr Duration kStopGrain =
+    std::chrono::milliseconds(1);  // how often an ending shard looks at the others
 }  // namespace
 
 ShardLoop::ShardLoop(const Config& config)
-    : config_(config), shard_(this, config.index), random_(config.seed), now_(config.clock->now()), idle_since_(now_) {
+    : config_(config),
+      shard_(this, config.index),
+      random_(config.seed),
+      now_(config.clock->now()),
+      idle_since_(now_) {
   ports_.reserve(8);
 }
 
@@ -35,7 +40,8 @@ ShardLoop::~ShardLoop() {
 void ShardLoop::post(Runnable& task) noexcept {
   mailbox_.post(task);
   // Pairs with sleep(): either it sees the message, or we see that it sleeps.
-  if (sleeping_.load(std::memory_order_seq_cst) && sleeping_.exchange(false, std::memory_order_seq_cst)) wake();
+  if (sleeping_.load(std::memory_order_seq_cst) && sleeping_.exchange(false, std::memory_order_seq_cst))
+    wake();
 }
 
 void ShardLoop::wake() noexcept {
@@ -66,8 +72,9 @@ Result<Port*> ShardLoop::port(std::string_view scheme) {
     }
   }
   if (chosen == nullptr) {
-    return Error(ErrorKind::unsupported, "no driver for '" + std::string(scheme) + ":'" +
-                                             (why.empty() ? "; see netstor info --capabilities" : " (" + why + ")"));
+    return Error(ErrorKind::unsupported,
+                 "no driver for '" + std::string(scheme) + ":'" +
+                     (why.empty() ? "; see netstor info --capabilities" : " (" + why + ")"));
   }
   for (auto& [driver, port] : ports_) {
     if (driver == chosen) return port.get();

@@ -40,7 +40,7 @@ class ShardLoop final : public Loop, public PortContext {
     std::uint64_t seed = 0;
     Driver* io_driver = nullptr;
     const Clock* clock = nullptr;
-    BlockingThread* blocking = nullptr;  // null: blocking work runs in place (simulation)
+    BlockingThread* blocking = nullptr;          // null: blocking work runs in place (simulation)
     std::atomic<unsigned>* unstopped = nullptr;  // shards whose hooks have not ended; all end together
   };
   explicit ShardLoop(const Config& config);

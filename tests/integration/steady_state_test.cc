@@ -26,13 +26,15 @@ class SteadyState : public testing::TestWithParam<IoDriver> {
     auto server = Runtime::start({.io_driver = GetParam()});
     if (!server) GTEST_SKIP() << server.error();
     server_.emplace(*std::move(server));
-    stored_ = *store::make_memory_volume({.name = "v", .nqn = kNqn, .uuid = {1}, .nguid = {1}, .serial = "1"}, kSize, 4096);
+    stored_ = *store::make_memory_volume({.name = "v", .nqn = kNqn, .uuid = {1}, .nguid = {1}, .serial = "1"},
+                                         kSize, 4096);
     target_ = *nvmf::Target::start(*server_, {});
     target_->add_subsystem({.nqn = kNqn, .serial = "1"}).get().value();
     target_->add_namespace(kNqn, 1, *stored_).get().value();
     const Address at = target_->listen({.address = {"127.0.0.1", 0}, .advertised_host = {}}).get().value();
     host_.emplace(*Runtime::start({.io_driver = GetParam()}));
-    volume_ = Volume::open(*host_, "nvme+tcp://127.0.0.1:" + std::to_string(at.port) + "/" + kNqn).get().value();
+    volume_ =
+        Volume::open(*host_, "nvme+tcp://127.0.0.1:" + std::to_string(at.port) + "/" + kNqn).get().value();
   }
   void TearDown() override {
     if (!target_) return;
@@ -52,7 +54,8 @@ class SteadyState : public testing::TestWithParam<IoDriver> {
   static Task<void> lane(Volume volume, MutableBytes memory, Load load, unsigned number) {
     for (unsigned i = 0; i < load.requests; ++i) {
       const std::uint64_t offset = (std::uint64_t{i} * kLanes + number) * load.bytes % kSize;
-      NETSTOR_CHECK(load.write ? co_await volume.write(offset, memory) : co_await volume.read(offset, memory));
+      NETSTOR_CHECK(load.write ? co_await volume.write(offset, memory)
+                               : co_await volume.read(offset, memory));
     }
     co_return ok();
   }
@@ -135,7 +138,9 @@ TEST_P(SteadyState, AnIdleConnectionSleeps) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Drivers, SteadyState, testing::Values(IoDriver::uring, IoDriver::posix),
-                         [](const auto& driver) { return driver.param == IoDriver::uring ? "uring" : "posix"; });
+                         [](const auto& driver) {
+                           return driver.param == IoDriver::uring ? "uring" : "posix";
+                         });
 
 }  // namespace
 }  // namespace netstor

@@ -110,9 +110,8 @@ TEST(Task, AwaitsTasksInside) {
 
 TEST(Future, ThenMapsTheResult) {
   Runtime runtime = start();
-  auto text = runtime.shard(0).run_on([] {
-    return spawn(answer(7)).then([](Result<int> n) { return std::to_string(*n); });
-  });
+  auto text = runtime.shard(0).run_on(
+      [] { return spawn(answer(7)).then([](Result<int> n) { return std::to_string(*n); }); });
   EXPECT_EQ(*text.get(), "7");
 }
 
@@ -167,13 +166,15 @@ TEST(Future, CancelFromAForeignThreadReachesTheShard) {
 
 TEST(Future, DeadlineCancelsAndSaysSo) {
   Runtime runtime = start();
-  auto result = runtime.shard(0).run_on([] { return with_deadline(sleep(std::chrono::hours(1)), milliseconds(1)); });
+  auto result =
+      runtime.shard(0).run_on([] { return with_deadline(sleep(std::chrono::hours(1)), milliseconds(1)); });
   EXPECT_EQ(result.get().error().kind(), ErrorKind::timed_out);
 }
 
 TEST(Future, DeadlineThatIsNotMetChangesNothing) {
   Runtime runtime = start();
-  auto result = runtime.shard(0).run_on([] { return with_deadline(spawn(answer(3)), std::chrono::hours(1)); });
+  auto result =
+      runtime.shard(0).run_on([] { return with_deadline(spawn(answer(3)), std::chrono::hours(1)); });
   EXPECT_EQ(*result.get(), 3);
 }
 

@@ -32,10 +32,13 @@ class VolumeTest : public ::testing::Test {
   }
   static Buffer pattern(std::size_t bytes, unsigned seed = 1) {
     Buffer buffer = *Buffer::allocate(bytes);
-    for (std::size_t i = 0; i < bytes; ++i) buffer.data()[i] = static_cast<std::byte>((i * 31 + i / 509 + seed) & 0xff);
+    for (std::size_t i = 0; i < bytes; ++i)
+      buffer.data()[i] = static_cast<std::byte>((i * 31 + i / 509 + seed) & 0xff);
     return buffer;
   }
-  static bool same(Bytes a, Bytes b) { return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0; }
+  static bool same(Bytes a, Bytes b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
+  }
   template <class T>
   static ErrorKind kind(Future<T> future) {
     auto result = future.get();
@@ -74,8 +77,8 @@ TEST_F(VolumeTest, ScattersAndGathersInOrderAcrossSplits) {
   Buffer in = *Buffer::allocate(bytes);
   const std::size_t first = 4096;
   const std::size_t second = volume.info().transfer_bytes_max + 8192;
-  const std::array<Bytes, 4> from = {out.bytes().subspan(0, first), Bytes(), out.bytes().subspan(first, second),
-                                     out.bytes().subspan(first + second)};
+  const std::array<Bytes, 4> from = {out.bytes().subspan(0, first), Bytes(),
+                                     out.bytes().subspan(first, second), out.bytes().subspan(first + second)};
   const std::array<MutableBytes, 2> into = {in.bytes().subspan(0, second), in.bytes().subspan(second)};
   ASSERT_TRUE(volume.write(4096, ConstScatterList(from)).get().ok());
   ASSERT_TRUE(volume.read(4096, ScatterList(into)).get().ok());
@@ -235,8 +238,8 @@ TEST(Uri, ParsesTheDocumentedForms) {
 }
 
 TEST(Uri, RefusesWhatIsNotOne) {
-  for (const char* bad : {"", "host/path", "1http://x", "tcp://h:0/", "tcp://h:99999/", "tcp://[::1/", "a://u@h/",
-                          "file:///a%zz", "file:///a%00", "x://h/#f", "x://h:/"}) {
+  for (const char* bad : {"", "host/path", "1http://x", "tcp://h:0/", "tcp://h:99999/", "tcp://[::1/",
+                          "a://u@h/", "file:///a%zz", "file:///a%00", "x://h/#f", "x://h:/"}) {
     EXPECT_FALSE(Uri::parse(bad).ok()) << bad;
   }
   EXPECT_FALSE(Uri::parse("file:///" + std::string(5000, 'a')).ok());

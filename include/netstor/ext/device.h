@@ -12,25 +12,25 @@ namespace netstor {
 enum class DeviceVerb : std::uint8_t {
   read,
   write,
-  flush,               ///< everything written before is on stable storage
-  write_zeroes,        ///< no payload
-  deallocate,          ///< a hint; reads answer zeroes or the old bytes, as the device says
-  compare,             ///< payload against the stored bytes: compare_failed when they differ
-  compare_and_write,   ///< `expected` against the stored bytes, then payload; atomic up to atomic_bytes
-  verify,              ///< reads within the device, moves nothing
+  flush,              ///< everything written before is on stable storage
+  write_zeroes,       ///< no payload
+  deallocate,         ///< a hint; reads answer zeroes or the old bytes, as the device says
+  compare,            ///< payload against the stored bytes: compare_failed when they differ
+  compare_and_write,  ///< `expected` against the stored bytes, then payload; atomic up to atomic_bytes
+  verify,             ///< reads within the device, moves nothing
 };
 
 /// What a device can do; sizes in bytes.
 struct DeviceLimits {
   std::uint64_t size_bytes = 0;
-  std::uint32_t block_bytes = 512;       ///< offset and length are multiples of it
+  std::uint32_t block_bytes = 512;             ///< offset and length are multiples of it
   std::uint32_t transfer_bytes_max = 1 << 20;  ///< of one operation; a multiple of block_bytes
   std::uint32_t zero_bytes_max = 1 << 20;      ///< of one write_zeroes / deallocate / verify
-  std::uint32_t atomic_bytes = 512;      ///< writes up to this are all or nothing
-  std::uint32_t memory_alignment = 1;    ///< of payload pieces, for direct I/O
-  std::uint32_t depth = 128;             ///< operations in flight
+  std::uint32_t atomic_bytes = 512;            ///< writes up to this are all or nothing
+  std::uint32_t memory_alignment = 1;          ///< of payload pieces, for direct I/O
+  std::uint32_t depth = 128;                   ///< operations in flight
   bool writable = true;
-  bool volatile_cache = false;           ///< flush has something to do
+  bool volatile_cache = false;  ///< flush has something to do
   bool can_write_zeroes = false;
   bool can_deallocate = false;
   bool can_compare = false;
@@ -43,11 +43,11 @@ struct DeviceLimits {
 struct DeviceOp : Op {
   DeviceVerb verb = DeviceVerb::read;
   bool force_unit_access = false;
-  std::uint64_t offset = 0;               ///< bytes
-  std::uint64_t length = 0;               ///< bytes; the sum of the pieces where there is a payload
-  const iovec* pieces = nullptr;          ///< payload, borrowed until complete, list included
+  std::uint64_t offset = 0;       ///< bytes
+  std::uint64_t length = 0;       ///< bytes; the sum of the pieces where there is a payload
+  const iovec* pieces = nullptr;  ///< payload, borrowed until complete, list included
   unsigned piece_count = 0;
-  const iovec* expected = nullptr;        ///< compare_and_write only
+  const iovec* expected = nullptr;  ///< compare_and_write only
   unsigned expected_count = 0;
 };
 

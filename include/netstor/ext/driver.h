@@ -64,9 +64,9 @@ struct OpResult {
 /// or free the node until `complete` is called, which may free or submit it again.
 struct Op {
   void (*complete)(Op&) noexcept = nullptr;
-  void* user = nullptr;  ///< the caller's
-  OpResult result;       ///< set before complete()
-  Op* next = nullptr;    ///< the driver's while accepted, the caller's otherwise
+  void* user = nullptr;                ///< the caller's
+  OpResult result;                     ///< set before complete()
+  Op* next = nullptr;                  ///< the driver's while accepted, the caller's otherwise
   std::uint64_t driver_words[4] = {};  ///< the driver's while accepted
 };
 
@@ -110,13 +110,13 @@ class Listener {
 /// Opens a device. On success `device` is set.
 struct OpenOp : Op {
   std::string uri;
-  const void* options = nullptr;    ///< VolumeOptions for volumes; the caller's until complete
+  const void* options = nullptr;  ///< VolumeOptions for volumes; the caller's until complete
   bool writable = true;
-  bool create = false;              ///< files: make it, `size_bytes` long, sparse
+  bool create = false;  ///< files: make it, `size_bytes` long, sparse
   std::uint64_t size_bytes = 0;
-  std::optional<Ticket> share;      ///< join the session that another shard's device gave (Device::share)
+  std::optional<Ticket> share;  ///< join the session that another shard's device gave (Device::share)
   std::unique_ptr<Device> device;
-  std::string detail;               ///< on failure: what to add to the error's text
+  std::string detail;  ///< on failure: what to add to the error's text
 };
 
 /// Asks a discovery service what it offers.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waiting for time, and for the next turn.
+// The bodies of task.h: waiting for time and for the next turn, and what an exception becomes.
 
 #include <netstor/task.h>
 
@@ -57,7 +57,8 @@ Future<void> sleep(Duration pause) {
     state->ring();
   } else {
     const Time now = loop.now();
-    loop.arm(state->alarm, pause >= Time::max() - now ? Time::max() : now + std::max(pause, Duration::zero()));
+    loop.arm(state->alarm,
+             pause >= Time::max() - now ? Time::max() : now + std::max(pause, Duration::zero()));
   }
   return future;
 }
@@ -69,6 +70,16 @@ Future<void> yield() {
   state->on_cancel = nullptr;
   detail::current_loop->push(state->pushed);
   return future;
+}
+
+Error detail::exception_error(std::exception_ptr exception) noexcept {
+  try {
+    std::rethrow_exception(std::move(exception));
+  } catch (const std::exception& thrown) {
+    return {ErrorKind::internal, std::string("an exception left a coroutine: ") + thrown.what()};
+  } catch (...) {
+    return {ErrorKind::internal, "an exception left a coroutine"};
+  }
 }
 
 }  // namespace netstor
