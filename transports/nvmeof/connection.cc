@@ -10,9 +10,9 @@ namespace netstor::nvmeof {
 
 static_assert(nvme::tcp::SendBatch::kPiecesMax <= kLinkPiecesMax);
 
-Connection::Connection(NvmeofPort& port, Owner& owner, std::unique_ptr<Link> link,
+Connection::Connection(NvmeofPort& port, Owner& owner, std::unique_ptr<Link> link, Kind kind,
                        const nvme::tcp::HostQueueOptions& options)
-    : port_(port), owner_(owner), link_(std::move(link)), queue_(options) {
+    : port_(port), owner_(owner), link_(std::move(link)), kind_(kind), queue_(options) {
   send_.user = recv_.user = link_closed_.user = this;
   send_.complete = [](Op& op) noexcept { static_cast<Connection*>(op.user)->sent(); };
   recv_.complete = [](Op& op) noexcept { static_cast<Connection*>(op.user)->received(); };
@@ -80,7 +80,8 @@ void Connection::received() {
   if (!recv_.result.ok) return give_up(recv_.result);
   if (recv_.result.bytes == 0) return give_up(OpResult::failure(ErrorKind::disconnected));
   const bool alive = queue_.received(static_cast<std::size_t>(recv_.result.bytes));
-  if (const std::uint64_t copied = queue_.copied_bytes(); copied != copied_bytes_) {
+  // Only the user's payload counts.
+  if (const std::uint64_t copied = queue_.copied_bytes(); kind_ == Kind::io && copied != copied_bytes_) {
     port_.context().metrics().copied_bytes += copied - copied_bytes_;
     copied_bytes_ = copied;
   }

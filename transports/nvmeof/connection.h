@@ -25,7 +25,9 @@ class Connection {
     ~Owner() = default;
   };
 
-  Connection(NvmeofPort& port, Owner& owner, std::unique_ptr<Link> link,
+  enum class Kind : std::uint8_t { admin, io };
+
+  Connection(NvmeofPort& port, Owner& owner, std::unique_ptr<Link> link, Kind kind,
              const nvme::tcp::HostQueueOptions& options);
   ~Connection();  // ended connections only
   Connection(const Connection&) = delete;
@@ -64,6 +66,7 @@ class Connection {
   NvmeofPort& port_;
   Owner& owner_;
   std::unique_ptr<Link> link_;
+  const Kind kind_;
   State state_ = State::open;
   bool sending_ = false;
   bool receiving_ = false;

@@ -109,7 +109,7 @@ Task<void> NvmeofDevice::open_queue() {
   NETSTOR_TRY(std::unique_ptr<Link> link, co_await std::move(linking));
   const std::uint16_t depth = std::min(target_.options.queue_depth, terms_.depth_max);
   io_ = std::make_unique<Connection>(
-      port_, *this, std::move(link),
+      port_, *this, std::move(link), Connection::Kind::io,
       nvme::tcp::HostQueueOptions{.depth = depth,
                                   .header_digest = target_.options.header_digest,
                                   .data_digest = target_.options.data_digest,

@@ -76,7 +76,7 @@ Task<void> Session::start() {
   auto linking = port_.connect_link(target_);
   NETSTOR_TRY(std::unique_ptr<Link> link, co_await std::move(linking));
   connection_ = std::make_unique<Connection>(
-      port_, *this, std::move(link),
+      port_, *this, std::move(link), Connection::Kind::admin,
       nvme::tcp::HostQueueOptions{.depth = kAdminDepth,
                                   .header_digest = target_.options.header_digest,
                                   .data_digest = target_.options.data_digest,
