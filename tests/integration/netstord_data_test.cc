@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// What netstord keeps: over restarts, over kill -9, and of what is under way when it stops.
+
+#include "tests/integration/netstord_process.h"
+
+#include <netstor/volume.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace netstor {
+namespace {
+
+class NetstordData : public ::testing::Test {
+ protected:
+  // A server that is gone answers nothing any more; the test does not wait for it to come back.
+  static VolumeOptions options() {
+    VolumeOptions at_once;
+    at_once.path_loss_timeout = Duration::zero();
+    return at_once;
+  }
+  Volume open(const ServerProcess& server, const std::string& name = "default") {
+    return Volume::open(runtime, server.uri(name), options()).get().value();
+  }
+  static Buffer filled(std::size_t size, int value) {
+    Buffer buffer = *Buffer::allocate(size);
+    std::memset(buffer.data(), value, size);
+    return buffer;
+  }
+  static bool holds(const Volume& volume, std::uint64_t offset, const Buffer& expected) {
+    Buffer seen = *Buffer::allocate(expected.size());
+    if (auto read = volume.read(offset, seen.bytes()).get(); !read) {
+      ADD_FAILURE() << read.error();
+      return false;
+    }
+    return std::memcmp(seen.data(), expected.data(), seen.size()) == 0;
+  }
+  ServerFolder folder;
+  Runtime runtime = *Runtime::start();
+};
+
+TEST_F(NetstordData, KeepsItOverARestart) {
+  const Buffer bytes = filled(1 << 20, 0x5a);
+  {
+    ServerProcess server(folder, {});
+    ASSERT_TRUE(server.wait_ready());
+    const Volume volume = open(server);
+    ASSERT_TRUE(volume.write(1 << 20, bytes.bytes()).get());
+    ASSERT_TRUE(volume.close().get());
+    EXPECT_EQ(server.kill(SIGTERM), 0) << server.error_text();
+  }
+  ServerProcess server(folder, {});
+  ASSERT_TRUE(server.wait_ready());
+  const Volume volume = open(server);
+  EXPECT_TRUE(holds(volume, 1 << 20, bytes));
+  EXPECT_TRUE(holds(volume, 0, filled(1 << 20, 0)));
+}
+
+TEST_F(NetstordData, KeepsWhatWasFlushedOverAKill) {
+  const Buffer flushed = filled(256 * 1024, 1);
+  const Buffer forced = filled(4096, 2);
+  {
+    ServerProcess server(folder, {});
+    ASSERT_TRUE(server.wait_ready());
+    const Volume volume = open(server);
+    ASSERT_TRUE(volume.write(0, flushed.bytes()).get());
+    ASSERT_TRUE(volume.flush().get());
+    ASSERT_TRUE(volume.write(1 << 20, forced.bytes(), {.force_unit_access = true}).get());
+    EXPECT_EQ(server.kill(SIGKILL), 128 + SIGKILL);
+  }
+  ServerProcess server(folder, {});
+  ASSERT_TRUE(server.wait_ready()) << "the lock of a server that was killed is free";
+  const Volume volume = open(server);
+  EXPECT_TRUE(holds(volume, 0, flushed));
+  EXPECT_TRUE(holds(volume, 1 << 20, forced));
+}
+
+TEST_F(NetstordData, KeepsWhateverItAnsweredBeforeItStopped) {
+  std::vector<std::uint64_t> answered;
+  constexpr std::size_t kBytes = 64 * 1024;
+  {
+    ServerProcess server(folder, {});
+    ASSERT_TRUE(server.wait_ready());
+    const Volume volume = open(server);
+    std::thread stopper([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      ::kill(server.pid(), SIGTERM);
+    });
+    for (std::uint64_t i = 0; i < 8192; ++i) {
+      const Buffer bytes = filled(kBytes, static_cast<int>(1 + i % 255));
+      if (!volume.write(i * kBytes, bytes.bytes()).get()) break;
+      answered.push_back(i);
+    }
+    stopper.join();
+    EXPECT_EQ(server.wait(), 0) << server.error_text();
+  }
+  ServerProcess server(folder, {});
+  ASSERT_TRUE(server.wait_ready());
+  const Volume volume = open(server);
+  ASSERT_FALSE(answered.empty());
+  for (const std::uint64_t i : answered) {
+    ASSERT_TRUE(holds(volume, i * kBytes, filled(kBytes, static_cast<int>(1 + i % 255)))) << "write " << i;
+  }
+}
+
+TEST_F(NetstordData, ServesEveryKindOfStore) {
+  ServerProcess server(folder, {"--volume", "f=16MiB", "--volume", "m=16MiB,store=memory,block=512",
+                                "--volume", "n=16MiB,store=null"});
+  ASSERT_TRUE(server.wait_ready());
+  const Buffer ones = filled(1 << 20, 1);
+  const Buffer zeroes = filled(1 << 20, 0);
+  const Buffer twos = filled(4096, 2);
+  for (const std::string& name : {std::string("f"), std::string("m"), std::string("n")}) {
+    SCOPED_TRACE(name);
+    const Volume volume = open(server, name);
+    EXPECT_EQ(volume.size_bytes(), 16U << 20);
+    EXPECT_EQ(volume.info().volatile_cache, name == "f");
+    EXPECT_TRUE(volume.write(8192, ones.bytes()).get());
+    EXPECT_TRUE(volume.flush().get());
+    EXPECT_TRUE(holds(volume, 8192, name == "n" ? zeroes : ones));
+    EXPECT_TRUE(volume.write_zeroes(8192, 65536).get());
+    EXPECT_TRUE(volume.deallocate(8192 + 65536, 65536).get());
+    EXPECT_TRUE(holds(volume, 8192, filled(131072, 0)));
+    if (name == "n") continue;
+    EXPECT_TRUE(volume.compare(0, filled(4096, 0).bytes()).get());
+    EXPECT_EQ(volume.compare(0, twos.bytes()).get().error().kind(), ErrorKind::compare_failed);
+    EXPECT_TRUE(volume.compare_and_write(0, filled(4096, 0).bytes(), twos.bytes()).get());
+    EXPECT_TRUE(holds(volume, 0, twos));
+    EXPECT_EQ(
+        volume.compare_and_write(0, filled(4096, 0).bytes(), ones.bytes().first(4096)).get().error().kind(),
+        ErrorKind::compare_failed);
+    EXPECT_TRUE(holds(volume, 0, twos));
+  }
+}
+
+TEST_F(NetstordData, LetsOnlyThoseInThatItWasTold) {
+  ServerProcess server(folder, {"--allow-host", "nqn.2020-01.org.example:friend"});
+  ASSERT_TRUE(server.wait_ready());
+  VolumeOptions options = NetstordData::options();
+  options.host_nqn = "nqn.2020-01.org.example:stranger";
+  const auto refused = Volume::open(runtime, server.uri(), options).get();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind(), ErrorKind::permission_denied) << refused.error();
+  options.host_nqn = "nqn.2020-01.org.example:friend";
+  const auto admitted = Volume::open(runtime, server.uri(), options).get();
+  EXPECT_TRUE(admitted.ok()) << admitted.error();
+}
+
+TEST_F(NetstordData, AnswersAnErrorWhenAVolumesFileIsRemoved) {
+  ServerProcess server(folder, {"--volume", "v=16MiB", "--volume", "other=16MiB"});
+  ASSERT_TRUE(server.wait_ready());
+  const Volume volume = open(server, "v");
+  ASSERT_TRUE(volume.write(0, filled(4096, 1).bytes()).get());
+  std::filesystem::remove(folder / "state/volumes/v/data");
+  EXPECT_FALSE(volume.flush().get().ok());
+  EXPECT_FALSE(volume.write(0, filled(4096, 1).bytes()).get().ok());
+  const Volume other = open(server, "other");
+  EXPECT_TRUE(other.write(0, filled(4096, 1).bytes()).get()) << "the others go on";
+}
+
+}  // namespace
+}  // namespace netstor
