@@ -13,8 +13,8 @@ def main():
     if block is None:
         sys.exit(f"{source}: no ```cpp block")
     target.parent.mkdir(parents=True, exist_ok=True)
-    line = text[:block.start(1)].count("\n") + 1
-    target.write_text(f'#line {line} "{source}"\n{block.group(1)}', encoding="utf-8")
+    # No #line: g++ takes what comes from another file for a header, and warns of what may stand in a program.
+    target.write_text(f"// From {source.name}.\n{block.group(1)}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // netstor discover: what a server offers.
 
+#include <netstor/uri.h>
+
 #include "tools/netstor/failure.h"
 #include "tools/netstor/table.h"
 #include "tools/netstor/text.h"
@@ -9,6 +11,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <charconv>
 #include <iostream>
 
 namespace netstor::tool {
@@ -36,6 +39,16 @@ void print_json(const std::vector<DiscoveredSubsystem>& found) {
   std::cout << nlohmann::ordered_json{{"subsystems", list}}.dump(2) << '\n';
 }
 
+/// What to say to netstor next.
+std::string uri_of(const DiscoveredSubsystem& each) {
+  if (!each.uri.empty()) return each.uri;
+  if (!each.discovery || each.transport != "tcp") return each.nqn + " (no driver for it in this build)";
+  Uri uri{.scheme = "nvme+tcp", .host = each.address, .port = 0, .path = {}, .query = {}};
+  const std::string& service = each.service;
+  std::from_chars(service.data(), service.data() + service.size(), uri.port);
+  return uri.to_string();
+}
+
 void print_table(const std::vector<DiscoveredSubsystem>& found) {
   if (found.empty()) {
     std::cout << "nothing is offered to this host\n";
@@ -44,9 +57,8 @@ void print_table(const std::vector<DiscoveredSubsystem>& found) {
   Table table("lll");
   table.add({"KIND", "WHERE", "URI"});
   for (const DiscoveredSubsystem& each : found) {
-    table.add({each.discovery ? "discovery" : "volumes",
-               each.transport + " " + each.address + " " + each.service,
-               each.uri.empty() ? each.nqn + " (no driver for it in this build)" : each.uri});
+    table.add({each.discovery ? "discovery" : "volume",
+               each.transport + " " + each.address + " " + each.service, uri_of(each)});
   }
   table.print(std::cout);
 }

@@ -19,10 +19,11 @@ std::string_view advice(const Error& error) {
   switch (error.kind()) {
     case ErrorKind::disconnected:
       if (system && error.native() != ECONNREFUSED) return "is the host reachable, and the address right?";
-      return "is netstord running there, and on this port? `netstord --help` says how to start it";
+      return "is netstord running there, on this port? `netstord` starts one on 127.0.0.1:4420";
     case ErrorKind::timed_out:
       return "is the host reachable, and the port open? --timeout waits longer";
     case ErrorKind::not_found:
+      if (error.text().find("connect to ") != std::string::npos) return "is the host's name right?";
       if (system) return "a file:/// volume must exist: `truncate -s 1G FILE` makes one";
       return "`netstor discover nvme+tcp://HOST[:PORT]` lists what a server offers";
     case ErrorKind::unsupported:

@@ -19,17 +19,19 @@ void Table::print(std::ostream& out, std::string_view indent) const {
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns_of(row[i]));
   }
   for (const auto& row : rows_) {
-    out << indent;
+    std::string line(indent);
     for (std::size_t i = 0; i < row.size(); ++i) {
       const std::string padding(widths[i] - columns_of(row[i]), ' ');
       const bool last = i + 1 == row.size();
-      if (alignment_[i] == 'r') out << padding;
-      out << row[i];
+      if (alignment_[i] == 'r') line += padding;
+      line += row[i];
       if (last) continue;
-      if (alignment_[i] == 'l') out << padding;
-      out << "  ";
+      if (alignment_[i] == 'l') line += padding;
+      line += "  ";
     }
-    out << '\n';
+    // Nothing follows the last words of a line.
+    line.resize(line.find_last_not_of(' ') + 1);
+    out << line << '\n';
   }
 }
 
