@@ -20,6 +20,8 @@
 
 namespace netstor::conformance {
 
+inline unsigned last_order = 0;
+
 /// An operation that counts how often it was completed, and in which order among all.
 template <class Operation>
 struct Counted : Operation {
@@ -27,7 +29,7 @@ struct Counted : Operation {
     this->complete = [](Op& op) noexcept {
       auto& self = static_cast<Counted&>(op);
       ++self.completions;
-      self.order = ++next_order();
+      self.order = ++last_order;
     };
   }
   Counted(const Counted&) = delete;
@@ -35,12 +37,6 @@ struct Counted : Operation {
   bool done() const noexcept { return completions > 0; }
   unsigned completions = 0;
   unsigned order = 0;
-
- private:
-  static unsigned& next_order() {
-    static unsigned last = 0;
-    return last;
-  }
 };
 
 class Site {
