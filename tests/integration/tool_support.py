@@ -16,32 +16,40 @@ READY_SECONDS = 60  # sanitizers and busy machines take their time
 
 
 @contextlib.contextmanager
-def netstord(program, folder, volumes):
-    """A server with these volumes ("NAME=SIZE,store=memory"); answers "nvme+tcp://HOST:PORT"."""
+def netstord(program, folder, volumes, port=0, end="terminate"):
+    """A server with these volumes ("NAME=SIZE,store=memory"); answers "nvme+tcp://HOST:PORT". With end="kill" it
+    is not asked in the end."""
     port_file = pathlib.Path(folder) / "port"
+    port_file.unlink(missing_ok=True)
     log = pathlib.Path(folder) / "netstord.log"
-    command = [program, "--listen", "127.0.0.1:0", "--state", str(pathlib.Path(folder) / "state"),
+    command = [program, "--listen", f"127.0.0.1:{port}", "--state", str(pathlib.Path(folder) / "state"),
                "--port-file", str(port_file)]
     for volume in volumes:
         command += ["--volume", volume]
     with open(log, "wb") as output:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
     try:
-        end = time.monotonic() + READY_SECONDS
+        limit = time.monotonic() + READY_SECONDS
         while not (port_file.exists() and port_file.read_text().strip()):
             if child.poll() is not None:
                 raise RuntimeError(f"netstord ended with {child.returncode}: {log.read_text()}")
-            if time.monotonic() > end:
+            if time.monotonic() > limit:
                 raise RuntimeError(f"netstord was not ready after {READY_SECONDS} s: {log.read_text()}")
             time.sleep(0.02)
         yield f"nvme+tcp://127.0.0.1:{int(port_file.read_text().split()[0])}"
     finally:
-        child.terminate()
+        getattr(child, end)()
         try:
             child.wait(30)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+def connections_to(port):
+    """How many established connections a port of this machine has."""
+    lines = pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return sum(line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "01" for line in lines)
 
 
 class Answer:

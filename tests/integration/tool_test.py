@@ -3,11 +3,13 @@
 """The command-line tool as its users meet it: every verb, on files and on a server's volumes."""
 import contextlib
 import hashlib
+import json
 import os
 import random
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import tool_support
@@ -336,6 +338,40 @@ class Remote(CopyCase):
             seen = subprocess.run(["script", "-qec", script, "/dev/null"], capture_output=True, timeout=60,
                                   env={**os.environ, **extra}, check=False)
             self.assertEqual(b"\033[1m" in seen.stdout, coloured, seen.stdout)
+
+
+@unittest.skipUnless(OPTIONS.netstord, "this build has no netstord")
+class Recovery(tool_support.Case):
+    """A server that goes away and comes back in the middle."""
+
+    def survive(self, end, shards):
+        volumes = ["v=16MiB,store=file"]
+        with contextlib.ExitStack() as kept:
+            first = tool_support.netstord(OPTIONS.netstord, self.folder, volumes, end=end)
+            server = first.__enter__()
+            port = int(server.rpartition(":")[2])
+            words = [OPTIONS.tool, "bench", f"{server}/{NQN}:v", "--rw", "mixed", "--yes-destroy-data", "--json",
+                     "--depth", "8", "--seconds", "3", "--shards", str(shards)]
+            load = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            try:
+                # The admin queue's connection, and one of each shard.
+                limit = time.monotonic() + tool_support.READY_SECONDS
+                while tool_support.connections_to(port) < 1 + shards and time.monotonic() < limit:
+                    time.sleep(0.01)
+            finally:
+                first.__exit__(None, None, None)
+            kept.enter_context(tool_support.netstord(OPTIONS.netstord, self.folder, volumes, port=port))
+            out, err = load.communicate(timeout=120)
+        self.assertEqual(load.returncode, 0, err)
+        metrics = json.loads(out)["metrics"]
+        self.assertGreaterEqual(metrics["reconnects"], 1)
+        self.assertEqual(metrics["errors"], 0)
+
+    def test_a_server_that_is_stopped_and_started(self):
+        self.survive("terminate", 1)
+
+    def test_a_server_that_is_killed_and_started(self):
+        self.survive("kill", 1)
 
 
 if __name__ == "__main__":
