@@ -13,7 +13,8 @@ constexpr Duration kPauseAfterFailure = std::chrono::milliseconds(100);
 
 }  // namespace
 
-Acceptor::Acceptor(detail::Loop& loop, std::unique_ptr<Listener> listener, std::function<void(const Ticket&)> deal)
+Acceptor::Acceptor(detail::Loop& loop, std::unique_ptr<Listener> listener,
+                   std::function<void(const Ticket&)> deal)
     : loop_(loop), listener_(std::move(listener)), deal_(std::move(deal)) {
   op_.user = this;
   op_.complete = [](Op& op) noexcept { static_cast<Acceptor*>(op.user)->accepted(); };

@@ -10,7 +10,8 @@
 namespace netstor::nvmf {
 
 Mapping::Mapping(std::size_t size_bytes) noexcept : size_(size_bytes) {
-  void* const at = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const at =
+      ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   data_ = at == MAP_FAILED ? nullptr : static_cast<std::byte*>(at);
 }
 
@@ -37,7 +38,8 @@ bool ChunkPool::take(std::uint64_t bytes, iovec* pieces, unsigned& count) noexce
   const unsigned needed = chunks_for(bytes);
   if (free_.size() < needed) return false;
   for (unsigned i = 0; i < needed; ++i) {
-    pieces[i] = {.iov_base = free_.back(), .iov_len = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, kChunkBytes))};
+    pieces[i] = {.iov_base = free_.back(),
+                 .iov_len = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, kChunkBytes))};
     free_.pop_back();
     bytes -= pieces[i].iov_len;
   }

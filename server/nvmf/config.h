@@ -28,16 +28,16 @@ struct SubsystemConfig {
   std::string nqn;
   std::string serial;
   std::string model = "netstor";
-  std::string firmware;              ///< at most 8 characters; empty: the library's version
-  std::vector<std::string> hosts;    ///< host NQNs that may connect; empty: all
+  std::string firmware = {};            ///< at most 8 characters; empty: the library's version
+  std::vector<std::string> hosts = {};  ///< host NQNs that may connect; empty: all
   std::uint32_t nsid_max = 64;
-  nvme::ControllerLimits limits;
+  nvme::ControllerLimits limits = {};
 };
 
 struct ListenConfig {
   Address address;
   /// What discovery tells hosts to connect to; empty: `address`.
-  std::string advertised_host;
+  std::string advertised_host = {};
 };
 
 /// Where hosts can go. Made anew at each change, and then never changed: shards share it.

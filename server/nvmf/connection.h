@@ -63,14 +63,16 @@ class Connection final : public nvme::tcp::TargetOwner {
   void arm_timer();
 
   // TargetOwner
-  void connect(nvme::tcp::TargetRequest& request, const nvme::Connect& connect, const nvme::ConnectData& data) override;
+  void connect(nvme::tcp::TargetRequest& request, const nvme::Connect& connect,
+               const nvme::ConnectData& data) override;
   nvme::Status admit(nvme::tcp::TargetRequest& request) override;
   bool buffer(nvme::tcp::TargetRequest& request) override;
   void execute(nvme::tcp::TargetRequest& request) override;
   void release(nvme::tcp::TargetRequest& request) noexcept override;
 
   // connection_admin.cc
-  void connect_admin(nvme::tcp::TargetRequest& request, const nvme::Connect& connect, const nvme::ConnectData& data);
+  void connect_admin(nvme::tcp::TargetRequest& request, const nvme::Connect& connect,
+                     const nvme::ConnectData& data);
   Task<void> connect_io(nvme::tcp::TargetRequest& request, nvme::Connect connect, nvme::ConnectData data);
   void become(nvme::tcp::TargetRequest& request, const nvme::Connect& connect, std::uint16_t cntlid,
               ShardSubsystem& subsystem);
@@ -100,7 +102,7 @@ class Connection final : public nvme::tcp::TargetOwner {
   nvme::tcp::TargetQueue queue_;
   std::unique_ptr<Link> link_;
   const std::uint64_t id_;
-  std::unique_ptr<IoRequest[]> io_;   // one for each node of the queue
+  std::unique_ptr<IoRequest[]> io_;  // one for each node of the queue
   ShardSubsystem* subsystem_ = nullptr;
   HostedController* hosted_ = nullptr;  // on admin queues
   std::uint16_t qid_ = 0;
@@ -110,9 +112,9 @@ class Connection final : public nvme::tcp::TargetOwner {
   bool closing_ = false;
   bool link_closed_ = false;
   bool draining_ = false;
-  bool lingering_ = false;    // a TermReq was sent: read to the end, so that it is not lost in a reset
-  bool stable_reads_ = false; // data digests: what is sent must not change under the sum
-  unsigned holds_ = 0;        // coroutines that will come back
+  bool lingering_ = false;     // a TermReq was sent: read to the end, so that it is not lost in a reset
+  bool stable_reads_ = false;  // data digests: what is sent must not change under the sum
+  unsigned holds_ = 0;         // coroutines that will come back
   IoRequest* first_waiting_ = nullptr;  // reads that wait for memory
   IoRequest* last_waiting_ = nullptr;
   Mapping own_memory_;  // in-capsule data of stores that cannot take it at once; made when first needed

@@ -15,12 +15,14 @@ using nvme::ConnectVerdict;
 using nvme::GenericStatus;
 using nvme::tcp::TargetRequest;
 
-void Connection::connect(TargetRequest& request, const nvme::Connect& connect, const nvme::ConnectData& data) {
+void Connection::connect(TargetRequest& request, const nvme::Connect& connect,
+                         const nvme::ConnectData& data) {
   if (connect.qid == 0) return connect_admin(request, connect, data);
   spawn(connect_io(request, connect, data)).detach();
 }
 
-void Connection::connect_admin(TargetRequest& request, const nvme::Connect& connect, const nvme::ConnectData& data) {
+void Connection::connect_admin(TargetRequest& request, const nvme::Connect& connect,
+                               const nvme::ConnectData& data) {
   ShardSubsystem* const subsystem = shard_.find(data.subnqn.view());
   const ConnectVerdict verdict = check_admin_connect(connect, data, subsystem);
   if (!verdict.ok()) return queue_.refuse(request, verdict.status, verdict.where);
@@ -29,7 +31,8 @@ void Connection::connect_admin(TargetRequest& request, const nvme::Connect& conn
   hosted_ = shard_.make_controller(*this, *subsystem,
                                    {.host_nqn = std::string(data.hostnqn.view()),
                                     .host_id = data.hostid,
-                                    .keep_alive_ms = static_cast<std::uint32_t>(std::min<std::uint64_t>(kato, 0xFFFFFFFFu / kUnit * kUnit))});
+                                    .keep_alive_ms = static_cast<std::uint32_t>(
+                                        std::min<std::uint64_t>(kato, 0xFFFFFFFFu / kUnit * kUnit))});
   if (hosted_ == nullptr) return queue_.refuse(request, nvme::FabricsStatus::controller_busy, {});
   become(request, connect, hosted_->controller.identity().cntlid, *subsystem);
 }

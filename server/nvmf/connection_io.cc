@@ -22,13 +22,20 @@ namespace {
 
 constexpr DeviceVerb verb_of(IoVerb verb) {
   switch (verb) {
-    case IoVerb::read: return DeviceVerb::read;
-    case IoVerb::write: return DeviceVerb::write;
-    case IoVerb::flush: return DeviceVerb::flush;
-    case IoVerb::write_zeroes: return DeviceVerb::write_zeroes;
-    case IoVerb::deallocate: return DeviceVerb::deallocate;
-    case IoVerb::compare: return DeviceVerb::compare;
-    case IoVerb::verify: return DeviceVerb::verify;
+    case IoVerb::read:
+      return DeviceVerb::read;
+    case IoVerb::write:
+      return DeviceVerb::write;
+    case IoVerb::flush:
+      return DeviceVerb::flush;
+    case IoVerb::write_zeroes:
+      return DeviceVerb::write_zeroes;
+    case IoVerb::deallocate:
+      return DeviceVerb::deallocate;
+    case IoVerb::compare:
+      return DeviceVerb::compare;
+    case IoVerb::verify:
+      return DeviceVerb::verify;
   }
   return DeviceVerb::read;
 }
@@ -42,7 +49,8 @@ Status Connection::admit(TargetRequest& request) {
     request.plan = {.to_controller = plan.to_controller, .to_host = plan.to_host};
     return status;
   }
-  if (request.command.is_fabrics()) [[unlikely]] return nvme::refused(GenericStatus::command_sequence_error);
+  if (request.command.is_fabrics()) [[unlikely]]
+    return nvme::refused(GenericStatus::command_sequence_error);
   ShardNamespace* const space = subsystem_->at(request.command.nsid());
   const Status status = nvme::plan_io(request.command, space != nullptr ? &space->view() : nullptr,
                                       subsystem_->limits().transfer_bytes_max, request.plan);
@@ -83,18 +91,23 @@ void Connection::release(TargetRequest& request) noexcept {
 }
 
 void Connection::execute(TargetRequest& request) {
-  if (hosted_ != nullptr) [[unlikely]] return execute_admin(request);
+  if (hosted_ != nullptr) [[unlikely]]
+    return execute_admin(request);
   IoRequest& io = io_[request.slot];
-  if (request.partner != nullptr) [[unlikely]] return compare_and_write(request);
+  if (request.partner != nullptr) [[unlikely]]
+    return compare_and_write(request);
   switch (request.plan.verb) {
-    case IoVerb::read: return read(request, io);
-    case IoVerb::write: return write(request, io);
+    case IoVerb::read:
+      return read(request, io);
+    case IoVerb::write:
+      return write(request, io);
     case IoVerb::compare:
       payload_to_memory(request, io);
       io.op.pieces = request.pieces;
       io.op.piece_count = request.piece_count;
       return simple(DeviceVerb::compare, request, io);
-    case IoVerb::deallocate: return start_deallocate(request, io);
+    case IoVerb::deallocate:
+      return start_deallocate(request, io);
     case IoVerb::flush:
       io.step = 0;
       return flush_step(io);
@@ -127,7 +140,8 @@ void Connection::write(TargetRequest& request, IoRequest& io) {
   ShardNamespace& space = *io.space;
   if (space.immediate()) {
     const bool lies_there = !request.in_place.empty();
-    const iovec here{.iov_base = const_cast<std::byte*>(request.in_place.data()), .iov_len = request.in_place.size()};
+    const iovec here{.iov_base = const_cast<std::byte*>(request.in_place.data()),
+                     .iov_len = request.in_place.size()};
     if (space.store().store_now(request.plan.offset, lies_there ? &here : request.pieces,
                                 lies_there ? 1 : request.piece_count)) {
       return queue_.complete(request, {});
@@ -192,7 +206,8 @@ void Connection::start_deallocate(TargetRequest& request, IoRequest& io) {
                                         request.plan.to_controller);
   for (unsigned i = 0; i < request.plan.ranges; ++i) {
     nvme::ByteRange range;
-    if (const Status status = check_range(list, i, view, range); !status.ok()) return queue_.complete(request, status);
+    if (const Status status = check_range(list, i, view, range); !status.ok())
+      return queue_.complete(request, status);
   }
   io.step = 0;
   io.step_offset = 0;
@@ -211,7 +226,8 @@ bool Connection::deallocate_step(TargetRequest& request, IoRequest& io) {
     io.op.verb = DeviceVerb::deallocate;
     io.op.force_unit_access = false;
     io.op.offset = range.offset + io.step_offset;
-    io.op.length = std::min<std::uint64_t>(range.length - io.step_offset, io.space->store().limits().zero_bytes_max);
+    io.op.length =
+        std::min<std::uint64_t>(range.length - io.step_offset, io.space->store().limits().zero_bytes_max);
     io.op.piece_count = 0;
     io.step_offset += io.op.length;
     submit(io);

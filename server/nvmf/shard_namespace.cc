@@ -12,24 +12,26 @@ namespace netstor::nvmf {
 
 namespace {
 
-nvme::NamespaceView view_of(std::uint32_t nsid, const store::VolumeIdentity& identity, const store::StoreLimits& limits) {
+nvme::NamespaceView view_of(std::uint32_t nsid, const store::VolumeIdentity& identity,
+                            const store::StoreLimits& limits) {
   const auto shift = static_cast<std::uint8_t>(std::bit_width(limits.block_bytes) - 1);
   const auto blocks = [shift](std::uint64_t bytes) {
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes >> shift, 65536));
   };
-  nvme::NamespaceView view{.nsid = nsid,
-                           .block_shift = shift,
-                           .volatile_cache = limits.volatile_cache,
-                           .can_write_zeroes = limits.can_write_zeroes,
-                           .can_deallocate = limits.can_deallocate,
-                           .deallocated_reads_zeroes = limits.deallocated_reads_zeroes,
-                           .can_compare = limits.can_compare,
-                           .can_verify = limits.can_verify,
-                           .thin = limits.thin,
-                           .blocks = limits.size_bytes >> shift,
-                           .atomic_blocks = std::max(1u, blocks(limits.atomic_bytes)),
-                           .fused_blocks_max = limits.can_compare_and_write ? blocks(limits.compare_and_write_bytes_max) : 0,
-                           .zero_blocks_max = blocks(limits.zero_bytes_max)};
+  nvme::NamespaceView view{
+      .nsid = nsid,
+      .block_shift = shift,
+      .volatile_cache = limits.volatile_cache,
+      .can_write_zeroes = limits.can_write_zeroes,
+      .can_deallocate = limits.can_deallocate,
+      .deallocated_reads_zeroes = limits.deallocated_reads_zeroes,
+      .can_compare = limits.can_compare,
+      .can_verify = limits.can_verify,
+      .thin = limits.thin,
+      .blocks = limits.size_bytes >> shift,
+      .atomic_blocks = std::max(1u, blocks(limits.atomic_bytes)),
+      .fused_blocks_max = limits.can_compare_and_write ? blocks(limits.compare_and_write_bytes_max) : 0,
+      .zero_blocks_max = blocks(limits.zero_bytes_max)};
   std::memcpy(view.uuid.data(), identity.uuid.data(), view.uuid.size());
   std::memcpy(view.nguid.data(), identity.nguid.data(), view.nguid.size());
   return view;

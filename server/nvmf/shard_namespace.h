@@ -14,7 +14,8 @@ struct IoRequest;
 
 class ShardNamespace {
  public:
-  ShardNamespace(std::uint32_t nsid, const store::VolumeIdentity& identity, std::unique_ptr<store::BlockStore> store);
+  ShardNamespace(std::uint32_t nsid, const store::VolumeIdentity& identity,
+                 std::unique_ptr<store::BlockStore> store);
 
   const nvme::NamespaceView& view() const noexcept { return view_; }
   store::BlockStore& store() noexcept { return *store_; }
@@ -23,7 +24,8 @@ class ShardNamespace {
 
   void use() noexcept { ++users_; }
   void unuse() noexcept {
-    if (--users_ == 0 && retired_) [[unlikely]] close();
+    if (--users_ == 0 && retired_) [[unlikely]]
+      close();
   }
   /// No new users come. `gone` runs when the last is done and the store is closed; then this may be freed.
   void retire(detail::Runnable& gone) noexcept;

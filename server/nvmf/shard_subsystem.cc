@@ -11,7 +11,8 @@ namespace netstor::nvmf {
 namespace {
 
 bool allows(const SubsystemConfig& config, std::string_view host_nqn) {
-  return config.hosts.empty() || std::find(config.hosts.begin(), config.hosts.end(), host_nqn) != config.hosts.end();
+  return config.hosts.empty() ||
+         std::find(config.hosts.begin(), config.hosts.end(), host_nqn) != config.hosts.end();
 }
 
 }  // namespace
@@ -22,7 +23,8 @@ ShardSubsystem::ShardSubsystem(std::shared_ptr<const SubsystemConfig> config,
   if (!discovery) namespaces_.resize(config_->nsid_max);
 }
 
-std::unique_ptr<ShardNamespace> ShardSubsystem::replace(std::uint32_t nsid, std::unique_ptr<ShardNamespace> space) {
+std::unique_ptr<ShardNamespace> ShardSubsystem::replace(std::uint32_t nsid,
+                                                        std::unique_ptr<ShardNamespace> space) {
   return std::exchange(namespaces_[nsid - 1], std::move(space));
 }
 

@@ -14,8 +14,8 @@ namespace netstor::nvmf {
 class ShardSubsystem final : public nvme::SubsystemView {
  public:
   /// `directory` is the shard's own pointer to the newest one. A discovery subsystem has no namespaces.
-  ShardSubsystem(std::shared_ptr<const SubsystemConfig> config, const std::shared_ptr<const Directory>& directory,
-                 bool discovery);
+  ShardSubsystem(std::shared_ptr<const SubsystemConfig> config,
+                 const std::shared_ptr<const Directory>& directory, bool discovery);
 
   ShardNamespace* at(std::uint32_t nsid) const noexcept {
     return nsid - 1 < namespaces_.size() ? namespaces_[nsid - 1].get() : nullptr;

@@ -20,12 +20,14 @@ Error unknown(const std::string& nqn) { return Error(ErrorKind::not_found, "no s
 
 std::optional<Error> check(const SubsystemConfig& config) {
   const nvme::ControllerLimits& limits = config.limits;
-  if (!nvme::valid_nqn(config.nqn) || config.nqn == nvme::kDiscoveryNqn) return invalid("nqn: not a name for a subsystem: " + config.nqn);
+  if (!nvme::valid_nqn(config.nqn) || config.nqn == nvme::kDiscoveryNqn)
+    return invalid("nqn: not a name for a subsystem: " + config.nqn);
   if (config.serial.empty() || config.serial.size() > 20) return invalid("serial: 1 to 20 characters");
   if (config.model.size() > 40) return invalid("model: at most 40 characters");
   if (config.firmware.size() > 8) return invalid("firmware: at most 8 characters");
   if (config.nsid_max == 0 || config.nsid_max > 1024) return invalid("nsid_max: 1 to 1024");
-  if (limits.queue_entries_max < 2 || limits.queue_entries_max > 4096) return invalid("queue_entries_max: 2 to 4096");
+  if (limits.queue_entries_max < 2 || limits.queue_entries_max > 4096)
+    return invalid("queue_entries_max: 2 to 4096");
   if (limits.io_queues_max == 0) return invalid("io_queues_max: at least 1");
   if (!std::has_single_bit(limits.transfer_bytes_max) || limits.transfer_bytes_max < 4096 ||
       limits.transfer_bytes_max > kChunkBytes * (kRequestPiecesMax - 1)) {
@@ -48,7 +50,8 @@ Target::Target(Runtime& runtime, TargetConfig config)
 Target::~Target() { NETSTOR_ASSERT(stopped_); }
 
 Result<std::unique_ptr<Target>> Target::start(Runtime& runtime, TargetConfig config) {
-  if (config.buffer_bytes < 2 * kChunkBytes * kRequestPiecesMax) return invalid("buffer_bytes: at least 2.2 MiB");
+  if (config.buffer_bytes < 2 * kChunkBytes * kRequestPiecesMax)
+    return invalid("buffer_bytes: at least 2.2 MiB");
   std::unique_ptr<Target> target(new Target(runtime, config));
   for (unsigned i = 0; i < runtime.shards(); ++i) {
     Target* const made = target.get();
@@ -66,7 +69,8 @@ Result<void> Target::make_shard(unsigned index) {
   Result<Port*> port = context.port("tcp");
   if (!port) return std::move(port).error();
   auto shard = std::make_unique<TargetShard>(runtime_, index, context, **port, config_, shards_);
-  if (!shard->pool().usable()) return Error(ErrorKind::exhausted, "no address space for the buffers of a shard");
+  if (!shard->pool().usable())
+    return Error(ErrorKind::exhausted, "no address space for the buffers of a shard");
   shards_[index] = shard.release();
   return ok();
 }
@@ -83,12 +87,14 @@ Future<void> Target::set_hosts(std::string nqn, std::vector<std::string> hosts) 
   return runtime_.shard(0).run_on(
       [this, nqn = std::move(nqn), hosts = std::move(hosts)] { return do_set_hosts(nqn, hosts); });
 }
-Future<std::uint32_t> Target::add_namespace(std::string nqn, std::uint32_t nsid, store::StoredVolume& volume) {
+Future<std::uint32_t> Target::add_namespace(std::string nqn, std::uint32_t nsid,
+                                            store::StoredVolume& volume) {
   return runtime_.shard(0).run_on(
       [this, nqn = std::move(nqn), nsid, &volume] { return do_add_namespace(nqn, nsid, volume); });
 }
 Future<void> Target::remove_namespace(std::string nqn, std::uint32_t nsid) {
-  return runtime_.shard(0).run_on([this, nqn = std::move(nqn), nsid] { return do_remove_namespace(nqn, nsid); });
+  return runtime_.shard(0).run_on(
+      [this, nqn = std::move(nqn), nsid] { return do_remove_namespace(nqn, nsid); });
 }
 Future<void> Target::resize(std::string nqn, std::uint32_t nsid) {
   return runtime_.shard(0).run_on([this, nqn = std::move(nqn), nsid] { return do_resize(nqn, nsid); });
@@ -213,7 +219,8 @@ Task<void> Target::do_set_hosts(std::string nqn, std::vector<std::string> hosts)
 // ---- Namespaces.
 
 Task<void> Target::open_everywhere(std::string nqn, std::uint32_t nsid, store::StoredVolume& volume) {
-  auto opening = on_each([nqn, nsid, &volume](TargetShard& shard) { return shard.open_namespace(nqn, nsid, volume); });
+  auto opening =
+      on_each([nqn, nsid, &volume](TargetShard& shard) { return shard.open_namespace(nqn, nsid, volume); });
   Result<void> done = co_await std::move(opening);
   co_return std::move(done);
 }
@@ -233,7 +240,8 @@ Task<void> Target::tell_everywhere(std::string nqn, std::uint32_t nsid) {
   co_return std::move(done);
 }
 
-Task<std::uint32_t> Target::do_add_namespace(std::string nqn, std::uint32_t nsid, store::StoredVolume& volume) {
+Task<std::uint32_t> Target::do_add_namespace(std::string nqn, std::uint32_t nsid,
+                                             store::StoredVolume& volume) {
   auto locking = lock();
   auto locked = co_await std::move(locking);
   static_cast<void>(locked);
@@ -250,7 +258,8 @@ Task<std::uint32_t> Target::do_add_namespace(std::string nqn, std::uint32_t nsid
     if (nsid > found->second.config->nsid_max) {
       error = invalid("nsid: at most " + std::to_string(found->second.config->nsid_max));
     } else if (namespaces.contains(nsid)) {
-      error.emplace(ErrorKind::already_exists, "namespace " + std::to_string(nsid) + " of " + nqn + " is there already");
+      error.emplace(ErrorKind::already_exists,
+                    "namespace " + std::to_string(nsid) + " of " + nqn + " is there already");
     }
   }
   if (error) {
@@ -349,7 +358,8 @@ Task<void> Target::do_stop(Duration grace) {
   auto locked = co_await std::move(locking);
   static_cast<void>(locked);
   for (const auto& acceptor : acceptors_) acceptor->close();
-  while (!std::all_of(acceptors_.begin(), acceptors_.end(), [](const auto& each) { return each->closed(); })) {
+  while (
+      !std::all_of(acceptors_.begin(), acceptors_.end(), [](const auto& each) { return each->closed(); })) {
     auto pause = sleep(std::chrono::milliseconds(1));
     auto paused = co_await std::move(pause);
     static_cast<void>(paused);

@@ -194,7 +194,8 @@ Task<void> TargetShard::install(std::string nqn, std::uint32_t nsid, store::Stor
     auto closed = co_await std::move(closing);
     static_cast<void>(closed);
     co_return Error(ErrorKind::invalid_argument, "the store of volume " + volume.identity().name +
-                                                     " takes smaller transfers than subsystem " + nqn + " allows");
+                                                     " takes smaller transfers than subsystem " + nqn +
+                                                     " allows");
   }
   auto retiring = retire(found->second->replace(nsid, std::move(space)));
   Result<void> retired = co_await std::move(retiring);
@@ -248,7 +249,8 @@ nvme::ConnectVerdict TargetShard::claim_queue(const nvme::Connect& connect, cons
                                               const ShardConnection& connection) {
   const auto found = controllers_.find(data.cntlid);
   if (found == controllers_.end()) {
-    return {.status = nvme::refused(nvme::FabricsStatus::connect_invalid_parameters), .where = nvme::kRefusedCntlid};
+    return {.status = nvme::refused(nvme::FabricsStatus::connect_invalid_parameters),
+            .where = nvme::kRefusedCntlid};
   }
   HostedController& hosted = *found->second;
   const nvme::ConnectVerdict verdict = hosted.controller.check_io_connect(connect, data);
@@ -263,7 +265,8 @@ nvme::ConnectVerdict TargetShard::claim_queue(const nvme::Connect& connect, cons
 void TargetShard::unclaim_queue(std::uint16_t cntlid, const ShardConnection& connection) {
   const auto found = controllers_.find(cntlid);
   if (found == controllers_.end()) return;
-  std::erase_if(found->second->queues, [&connection](const auto& queue) { return queue.connection == connection; });
+  std::erase_if(found->second->queues,
+                [&connection](const auto& queue) { return queue.connection == connection; });
 }
 
 void TargetShard::release_queue(std::uint16_t cntlid, const ShardConnection& connection) {

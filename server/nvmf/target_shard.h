@@ -27,7 +27,8 @@ struct ShardConnection {
 
 /// A controller and the queues that belong to it.
 struct HostedController {
-  HostedController(ShardSubsystem& its_subsystem, nvme::ControllerIdentity identity, Time now, Connection& its_admin)
+  HostedController(ShardSubsystem& its_subsystem, nvme::ControllerIdentity identity, Time now,
+                   Connection& its_admin)
       : controller(its_subsystem, std::move(identity), now), subsystem(its_subsystem), admin(its_admin) {}
   struct Queue {
     std::uint16_t qid = 0;
@@ -60,14 +61,16 @@ class TargetShard {
   /// Ready when no connection is left.
   Future<void> drain(Time deadline);
   /// From Connection::end().
-  void connection_ends(Connection& connection, HostedController* hosted, std::uint16_t qid, std::uint16_t cntlid);
+  void connection_ends(Connection& connection, HostedController* hosted, std::uint16_t qid,
+                       std::uint16_t cntlid);
   /// Nothing of it is in use any more: frees it, soon.
   void connection_gone(Connection& connection);
 
   // ---- Memory that is shared in order.
   bool take_chunks(Connection& connection, std::uint64_t bytes, iovec* pieces, unsigned& count);
   void serve_waiting() {
-    if (first_waiting_ != nullptr) [[unlikely]] serve_waiting_connections();
+    if (first_waiting_ != nullptr) [[unlikely]]
+      serve_waiting_connections();
   }
 
   // ---- Subsystems.
@@ -81,7 +84,8 @@ class TargetShard {
   void close_subsystem(const std::string& nqn);
 
   // ---- Controllers.
-  HostedController* make_controller(Connection& admin, ShardSubsystem& subsystem, nvme::ControllerIdentity identity);
+  HostedController* make_controller(Connection& admin, ShardSubsystem& subsystem,
+                                    nvme::ControllerIdentity identity);
   nvme::ConnectVerdict claim_queue(const nvme::Connect& connect, const nvme::ConnectData& data,
                                    const ShardConnection& connection);
   void unclaim_queue(std::uint16_t cntlid, const ShardConnection& connection);

@@ -12,7 +12,8 @@
 namespace netstor::nvme::testing {
 
 inline constexpr std::string_view kSubsystemNqn = "nqn.2026-01.io.netstor:unit";
-inline constexpr std::string_view kHostNqn = "nqn.2014-08.org.nvmexpress:uuid:00112233-4455-6677-8899-aabbccddeeff";
+inline constexpr std::string_view kHostNqn =
+    "nqn.2014-08.org.nvmexpress:uuid:00112233-4455-6677-8899-aabbccddeeff";
 
 class FakeSubsystem final : public SubsystemView {
  public:
@@ -39,9 +40,16 @@ class FakeSubsystem final : public SubsystemView {
   }
 
   NamespaceView& add(std::uint32_t nsid) {
-    NamespaceView view{.nsid = nsid, .block_shift = 12, .can_write_zeroes = true, .can_deallocate = true,
-                       .can_compare = true, .can_verify = true, .blocks = 1000, .atomic_blocks = 1,
-                       .fused_blocks_max = 4, .zero_blocks_max = 256};
+    NamespaceView view{.nsid = nsid,
+                       .block_shift = 12,
+                       .can_write_zeroes = true,
+                       .can_deallocate = true,
+                       .can_compare = true,
+                       .can_verify = true,
+                       .blocks = 1000,
+                       .atomic_blocks = 1,
+                       .fused_blocks_max = 4,
+                       .zero_blocks_max = 256};
     view.uuid.fill(std::byte{0x11});
     view.nguid.fill(std::byte{0x22});
     return namespaces[nsid] = view;
@@ -67,7 +75,8 @@ class ControllerUnderTest {
  public:
   explicit ControllerUnderTest(bool discovery = false, std::uint32_t keep_alive_ms = 0)
       : subsystem(discovery),
-        controller(subsystem, {.cntlid = 5, .host_nqn = std::string(kHostNqn), .keep_alive_ms = keep_alive_ms}, now) {}
+        controller(subsystem,
+                   {.cntlid = 5, .host_nqn = std::string(kHostNqn), .keep_alive_ms = keep_alive_ms}, now) {}
 
   Reply run(const Command& command) {
     Reply reply;
@@ -82,10 +91,13 @@ class ControllerUnderTest {
     reply.data.resize(reply.answer.status.ok() ? reply.answer.bytes : 0);
     return reply;
   }
-  Reply configure(const ControllerConfiguration& cc) { return run(make_property_set(1, Property::cc, encode(cc))); }
+  Reply configure(const ControllerConfiguration& cc) {
+    return run(make_property_set(1, Property::cc, encode(cc)));
+  }
   void enable() { configure({.en = true, .iosqes = 6, .iocqes = 4}); }
   ControllerStatus csts() {
-    return decode_controller_status(static_cast<std::uint32_t>(run(make_property_get(1, Property::csts)).answer.result));
+    return decode_controller_status(
+        static_cast<std::uint32_t>(run(make_property_get(1, Property::csts)).answer.result));
   }
 
   Time now{std::chrono::seconds(1)};

@@ -4,9 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include "lib/proto/nvme/controller_io.h"
 #include "lib/wire/nvme/dsm.h"
 #include "tests/unit/controller_fixture.h"
-#include "lib/proto/nvme/controller_io.h"
 
 namespace netstor::nvme::testing {
 namespace {
@@ -66,7 +66,8 @@ TEST_F(IoPlanTest, ProtectsReadOnlyNamespaces) {
   EXPECT_TRUE(plan_of(make_read(1, 1, {})).ok());
   expect_refused(make_write(1, 1, {}), GenericStatus::namespace_write_protected);
   expect_refused(make_write_zeroes(1, 1, {}), GenericStatus::namespace_write_protected);
-  expect_refused(make_dataset_management(1, 1, {.deallocate = true}), GenericStatus::namespace_write_protected);
+  expect_refused(make_dataset_management(1, 1, {.deallocate = true}),
+                 GenericStatus::namespace_write_protected);
 }
 
 TEST_F(IoPlanTest, KnowsWhichNamespacesThereAre) {
@@ -85,8 +86,12 @@ TEST_F(IoPlanTest, RefusesOpcodesThatTheStoreLacks) {
 }
 
 TEST_F(IoPlanTest, ChecksRangesOneByOne) {
-  ASSERT_TRUE(plan_of(make_dataset_management(1, 1, {.ranges = 2, .deallocate = true})).ok());
-  EXPECT_EQ(plan.to_controller, 32u);
+  ASSERT_TRUE(
+      plan_of(make_dataset_management(1, 1, {.ranges = 2, .deallocate = true}, in_capsule_data(0, 4096)))
+          .ok());
+  EXPECT_EQ(plan.to_controller, 4096u);
+  expect_refused(make_dataset_management(1, 1, {.ranges = 2, .deallocate = true}, in_capsule_data(0, 16)),
+                 GenericStatus::data_sgl_length_invalid);
   std::array<std::byte, 32> list{};
   encode(DsmRange{.blocks = 8, .slba = 16}, std::span(list).first<16>());
   encode(DsmRange{.blocks = 8, .slba = 996}, std::span(list).last<16>());

@@ -18,9 +18,12 @@ constexpr ControllerConfiguration kEnable{.en = true, .iosqes = 6, .iocqes = 4};
 
 Command identify(Cns cns, std::uint32_t nsid = 0) { return make_identify(1, nsid, {.cns = cns}); }
 Command log_page(LogId id, std::uint64_t bytes, std::uint64_t offset = 0, bool rae = false) {
-  return make_get_log_page(1, kNsidAll, {.id = id, .bytes = bytes, .offset = offset, .retain_async_event = rae});
+  return make_get_log_page(1, kNsidAll,
+                           {.id = id, .bytes = bytes, .offset = offset, .retain_async_event = rae});
 }
-Command set_feature(FeatureId id, std::uint32_t value) { return make_set_features(1, 0, {.id = id, .value = value}); }
+Command set_feature(FeatureId id, std::uint32_t value) {
+  return make_set_features(1, 0, {.id = id, .value = value});
+}
 Command get_feature(FeatureId id, FeatureSelect select = FeatureSelect::current) {
   return make_get_features(1, 0, {.id = id, .select = select});
 }
@@ -91,7 +94,8 @@ TEST(Controller, IdentifiesItself) {
   test.enable();
   const Reply reply = test.run(identify(Cns::identify_controller));
   ASSERT_EQ(reply.data.size(), kIdentifyBytes);
-  const IdentifyController id = decode_identify_controller(ConstIdentifyData(reply.data.data(), kIdentifyBytes));
+  const IdentifyController id =
+      decode_identify_controller(ConstIdentifyData(reply.data.data(), kIdentifyBytes));
   EXPECT_EQ(id.sn.view(), "SERIAL1");
   EXPECT_EQ(id.mdts, 8);
   EXPECT_EQ(id.cntlid, 5);
@@ -109,7 +113,8 @@ TEST(Controller, IdentifiesNamespaces) {
   test.subsystem.add(3).read_only = true;
   test.enable();
   const Reply reply = test.run(identify(Cns::identify_namespace, 3));
-  const IdentifyNamespace id = decode_identify_namespace(ConstIdentifyData(reply.data.data(), kIdentifyBytes));
+  const IdentifyNamespace id =
+      decode_identify_namespace(ConstIdentifyData(reply.data.data(), kIdentifyBytes));
   EXPECT_EQ(id.nsze, 1000u);
   EXPECT_EQ(id.block_bytes(), 4096u);
   EXPECT_EQ(id.nsattr, 1);
@@ -117,7 +122,8 @@ TEST(Controller, IdentifiesNamespaces) {
   EXPECT_EQ(decode_identify_namespace(ConstIdentifyData(hole.data.data(), kIdentifyBytes)).nsze, 0u);
   expect_refused(test.run(identify(Cns::identify_namespace, 0)), GenericStatus::invalid_namespace_or_format);
   expect_refused(test.run(identify(Cns::identify_namespace, 17)), GenericStatus::invalid_namespace_or_format);
-  expect_refused(test.run(identify(Cns::namespace_id_descriptors, 2)), GenericStatus::invalid_namespace_or_format);
+  expect_refused(test.run(identify(Cns::namespace_id_descriptors, 2)),
+                 GenericStatus::invalid_namespace_or_format);
   EXPECT_TRUE(test.run(identify(Cns::csi_namespace, 3)).answer.status.ok());
   EXPECT_TRUE(test.run(identify(Cns::csi_controller)).answer.status.ok());
   EXPECT_TRUE(test.run(identify(Cns::csi_independent_namespace, 3)).answer.status.ok());
@@ -134,7 +140,8 @@ TEST(Controller, ListsNamespacesAboveTheOneAskedFor) {
   ASSERT_EQ(list->count, 2u);
   EXPECT_EQ(list->nsids[0], 4u);
   EXPECT_EQ(list->nsids[1], 9u);
-  expect_refused(test.run(identify(Cns::active_namespace_list, kNsidAll)), GenericStatus::invalid_namespace_or_format);
+  expect_refused(test.run(identify(Cns::active_namespace_list, kNsidAll)),
+                 GenericStatus::invalid_namespace_or_format);
 }
 
 TEST(Controller, TellsTheIdentifiersOfANamespace) {
@@ -156,7 +163,8 @@ TEST(Controller, GrantsQueuesUpToItsLimit) {
   test.enable();
   const Reply reply = test.run(set_feature(FeatureId::number_of_queues, encode(NumberOfQueues{8, 8})));
   EXPECT_EQ(reply.answer.result, encode(NumberOfQueues{4, 4}));
-  expect_refused(test.run(set_feature(FeatureId::number_of_queues, 0xFFFFFFFF)), GenericStatus::invalid_field);
+  expect_refused(test.run(set_feature(FeatureId::number_of_queues, 0xFFFFFFFF)),
+                 GenericStatus::invalid_field);
 }
 
 TEST(Controller, KeepsFeaturesAndRefusesOthers) {
@@ -180,7 +188,8 @@ TEST(Controller, KeepsFeaturesAndRefusesOthers) {
   expect_refused(test.run(set_feature(FeatureId::volatile_write_cache, 1)), GenericStatus::invalid_field);
   test.subsystem.add(1).volatile_cache = true;
   EXPECT_EQ(test.run(get_feature(FeatureId::volatile_write_cache)).answer.result, 1u);
-  expect_refused(test.run(set_feature(FeatureId::volatile_write_cache, 0)), CommandStatus::feature_not_changeable);
+  expect_refused(test.run(set_feature(FeatureId::volatile_write_cache, 0)),
+                 CommandStatus::feature_not_changeable);
 }
 
 TEST(Controller, ExpiresWithoutKeepAlive) {
@@ -202,7 +211,8 @@ TEST(Controller, ExpiresWithoutKeepAlive) {
 TEST(Controller, HoldsEventRequestsUpToItsLimit) {
   ControllerUnderTest test;
   test.enable();
-  for (std::uint16_t cid = 0; cid < 4; ++cid) EXPECT_TRUE(test.run(make_async_event_request(cid)).answer.held);
+  for (std::uint16_t cid = 0; cid < 4; ++cid)
+    EXPECT_TRUE(test.run(make_async_event_request(cid)).answer.held);
   expect_refused(test.run(make_async_event_request(9)), CommandStatus::async_event_request_limit_exceeded);
 }
 
@@ -210,7 +220,8 @@ TEST(Controller, TellsOfNamespacesOnceUntilTheLogIsRead) {
   ControllerUnderTest test;
   test.subsystem.add(2);
   test.enable();
-  test.run(set_feature(FeatureId::async_event_configuration, encode(AsyncEventConfiguration{.namespace_attribute = true})));
+  test.run(set_feature(FeatureId::async_event_configuration,
+                       encode(AsyncEventConfiguration{.namespace_attribute = true})));
   test.run(make_async_event_request(40));
   test.run(make_async_event_request(41));
   EventAnswer event;
@@ -247,9 +258,12 @@ TEST(Controller, AbortsWaitingEventRequestsAndNothingElse) {
   ControllerUnderTest test;
   test.enable();
   test.run(make_async_event_request(7));
-  EXPECT_FALSE(was_aborted(static_cast<std::uint32_t>(test.run(make_abort(1, {.sqid = 0, .cid = 8})).answer.result)));
-  EXPECT_FALSE(was_aborted(static_cast<std::uint32_t>(test.run(make_abort(1, {.sqid = 1, .cid = 7})).answer.result)));
-  EXPECT_TRUE(was_aborted(static_cast<std::uint32_t>(test.run(make_abort(1, {.sqid = 0, .cid = 7})).answer.result)));
+  EXPECT_FALSE(
+      was_aborted(static_cast<std::uint32_t>(test.run(make_abort(1, {.sqid = 0, .cid = 8})).answer.result)));
+  EXPECT_FALSE(
+      was_aborted(static_cast<std::uint32_t>(test.run(make_abort(1, {.sqid = 1, .cid = 7})).answer.result)));
+  EXPECT_TRUE(
+      was_aborted(static_cast<std::uint32_t>(test.run(make_abort(1, {.sqid = 0, .cid = 7})).answer.result)));
   EventAnswer event;
   ASSERT_TRUE(test.controller.next_event(event));
   EXPECT_EQ(event.cid, 7);
@@ -272,9 +286,9 @@ TEST(Controller, CutsLogPages) {
 
 TEST(Controller, AnswersDiscovery) {
   ControllerUnderTest test(true);
-  test.subsystem.known_paths = {{.nqn = "nqn.2026-01.io.netstor:a", .host = "10.0.0.1", .port = 4420, .port_id = 1},
-                                {.nqn = std::string(kDiscoveryNqn), .host = "::1", .port = 8009, .ipv6 = true,
-                                 .discovery = true}};
+  test.subsystem.known_paths = {
+      {.nqn = "nqn.2026-01.io.netstor:a", .host = "10.0.0.1", .port = 4420, .port_id = 1},
+      {.nqn = std::string(kDiscoveryNqn), .host = "::1", .port = 8009, .ipv6 = true, .discovery = true}};
   test.configure({.en = true});
   const Reply whole = test.run(log_page(LogId::discovery, 3072));
   const auto log = DiscoveryLog::from(whole.data);
@@ -289,7 +303,8 @@ TEST(Controller, AnswersDiscovery) {
   expect_refused(test.run(identify(Cns::identify_namespace, 1)), GenericStatus::invalid_field);
   expect_refused(test.run(make_abort(1, {})), GenericStatus::invalid_opcode);
   test.run(make_async_event_request(3));
-  test.run(set_feature(FeatureId::async_event_configuration, encode(AsyncEventConfiguration{.discovery_change = true})));
+  test.run(set_feature(FeatureId::async_event_configuration,
+                       encode(AsyncEventConfiguration{.discovery_change = true})));
   test.controller.discovery_changed();
   EventAnswer event;
   EXPECT_TRUE(test.controller.next_event(event));
@@ -330,7 +345,8 @@ TEST_F(ConnectCheck, NamesWhatIsWrongWithAnAdminConnect) {
   connect.sqsize = 1024;
   expect_wrong(check_admin_connect(connect, data, &test.subsystem), kRefusedSqsize);
   connect = {.recfmt = 1, .sqsize = 31};
-  EXPECT_TRUE(check_admin_connect(connect, data, &test.subsystem).status.is(FabricsStatus::incompatible_format));
+  EXPECT_TRUE(
+      check_admin_connect(connect, data, &test.subsystem).status.is(FabricsStatus::incompatible_format));
   connect.recfmt = 0;
   data.cntlid = 1;
   expect_wrong(check_admin_connect(connect, data, &test.subsystem), kRefusedCntlid);
@@ -339,13 +355,15 @@ TEST_F(ConnectCheck, NamesWhatIsWrongWithAnAdminConnect) {
   expect_wrong(check_admin_connect(connect, data, &test.subsystem), kRefusedHostnqn);
   data.hostnqn = NqnField(kHostNqn);
   test.subsystem.allowed = "nqn.2026-01.io.netstor:other-host";
-  EXPECT_TRUE(check_admin_connect(connect, data, &test.subsystem).status.is(FabricsStatus::connect_invalid_host));
+  EXPECT_TRUE(
+      check_admin_connect(connect, data, &test.subsystem).status.is(FabricsStatus::connect_invalid_host));
 }
 
 TEST_F(ConnectCheck, NamesWhatIsWrongWithAnIoConnect) {
   data.cntlid = 5;
   connect.qid = 1;
-  EXPECT_TRUE(test.controller.check_io_connect(connect, data).status.is(GenericStatus::command_sequence_error));
+  EXPECT_TRUE(
+      test.controller.check_io_connect(connect, data).status.is(GenericStatus::command_sequence_error));
   test.enable();
   EXPECT_TRUE(test.controller.check_io_connect(connect, data).ok());
   connect.qid = 65;

@@ -51,7 +51,8 @@ void Controller::reset() {
 Status Controller::plan(const Command& command, AdminPlan& plan) const {
   plan = {};
   // Over fabrics there are no PRPs (NVMe Base 2.0, "Data Transfer").
-  if (command.psdt() != Psdt::sgl || command.fuse() != Fuse::none) return refused(GenericStatus::invalid_field);
+  if (command.psdt() != Psdt::sgl || command.fuse() != Fuse::none)
+    return refused(GenericStatus::invalid_field);
   if (command.is_fabrics()) {
     const FabricsType type = command.fabrics_type();
     const bool known = type == FabricsType::property_get || type == FabricsType::property_set;
@@ -59,7 +60,9 @@ Status Controller::plan(const Command& command, AdminPlan& plan) const {
   }
   const bool discovery = subsystem_.discovery();
   switch (command.admin_opcode()) {
-    case AdminOpcode::identify: plan.to_host = kIdentifyBytes; break;
+    case AdminOpcode::identify:
+      plan.to_host = kIdentifyBytes;
+      break;
     case AdminOpcode::get_log_page: {
       const std::uint64_t bytes = decode_get_log_page(command).bytes;
       if (bytes > subsystem_.limits().transfer_bytes_max) return refused(GenericStatus::invalid_field);
@@ -71,11 +74,13 @@ Status Controller::plan(const Command& command, AdminPlan& plan) const {
       break;
     case AdminOpcode::set_features:
     case AdminOpcode::async_event_request:
-    case AdminOpcode::keep_alive: break;
+    case AdminOpcode::keep_alive:
+      break;
     case AdminOpcode::abort:
       if (discovery) return refused(GenericStatus::invalid_opcode);
       break;
-    default: return refused(GenericStatus::invalid_opcode);
+    default:
+      return refused(GenericStatus::invalid_opcode);
   }
   if (!properties_.ready() && command.admin_opcode() != AdminOpcode::keep_alive) {
     return refused(GenericStatus::command_sequence_error);
@@ -83,21 +88,28 @@ Status Controller::plan(const Command& command, AdminPlan& plan) const {
   return {};
 }
 
-AdminAnswer Controller::execute(const Command& command, std::span<const std::byte> in, std::span<std::byte> out,
-                                Time now) {
+AdminAnswer Controller::execute(const Command& command, std::span<const std::byte> in,
+                                std::span<std::byte> out, Time now) {
   static_cast<void>(in);
   if (command.is_fabrics()) return fabrics(command, now);
   switch (command.admin_opcode()) {
-    case AdminOpcode::identify: return identify(command, out);
-    case AdminOpcode::get_log_page: return get_log_page(command, out);
-    case AdminOpcode::set_features: return set_features(command, now);
-    case AdminOpcode::get_features: return get_features(command, out);
-    case AdminOpcode::async_event_request: return async_event_request(command);
-    case AdminOpcode::abort: return abort(command);
+    case AdminOpcode::identify:
+      return identify(command, out);
+    case AdminOpcode::get_log_page:
+      return get_log_page(command, out);
+    case AdminOpcode::set_features:
+      return set_features(command, now);
+    case AdminOpcode::get_features:
+      return get_features(command, out);
+    case AdminOpcode::async_event_request:
+      return async_event_request(command);
+    case AdminOpcode::abort:
+      return abort(command);
     case AdminOpcode::keep_alive:
       touch(now);
       return {};
-    default: break;
+    default:
+      break;
   }
   return failed(GenericStatus::invalid_opcode);
 }
@@ -159,7 +171,8 @@ bool Controller::next_event(EventAnswer& out) {
     return false;
   }
   out = {.cid = event_requests_[0], .dw0 = dw0, .status = {}};
-  std::copy(event_requests_.begin() + 1, event_requests_.begin() + static_cast<std::ptrdiff_t>(event_request_count_),
+  std::copy(event_requests_.begin() + 1,
+            event_requests_.begin() + static_cast<std::ptrdiff_t>(event_request_count_),
             event_requests_.begin());
   --event_request_count_;
   return true;

@@ -65,7 +65,8 @@ struct ConnectVerdict {
 /// What every Connect must fulfil, whoever is asked: record format, queue size, names.
 ConnectVerdict check_connect(const Connect& connect, const ConnectData& data, const ControllerLimits& limits);
 /// And one for an admin queue of `subsystem` (null: no such).
-ConnectVerdict check_admin_connect(const Connect& connect, const ConnectData& data, const SubsystemView* subsystem);
+ConnectVerdict check_admin_connect(const Connect& connect, const ConnectData& data,
+                                   const SubsystemView* subsystem);
 
 class Controller {
  public:
@@ -75,7 +76,8 @@ class Controller {
   Status plan(const Command& command, AdminPlan& plan) const;
 
   /// Carries out a planned command. `in` holds plan.to_controller bytes, `out` has room for plan.to_host.
-  AdminAnswer execute(const Command& command, std::span<const std::byte> in, std::span<std::byte> out, Time now);
+  AdminAnswer execute(const Command& command, std::span<const std::byte> in, std::span<std::byte> out,
+                      Time now);
 
   /// Write caches are on stable storage after PropertyEffect::shutdown.
   void finish_shutdown() { properties_.finish_shutdown(); }

@@ -17,17 +17,21 @@ ConnectVerdict wrong(const ConnectRefused& where) {
 
 }  // namespace
 
-ConnectVerdict check_connect(const Connect& connect, const ConnectData& data, const ControllerLimits& limits) {
-  if (connect.recfmt != 0) return {.status = refused(FabricsStatus::incompatible_format), .where = kRefusedRecfmt};
+ConnectVerdict check_connect(const Connect& connect, const ConnectData& data,
+                             const ControllerLimits& limits) {
+  if (connect.recfmt != 0)
+    return {.status = refused(FabricsStatus::incompatible_format), .where = kRefusedRecfmt};
   if (connect.sqsize == 0 || connect.sqsize >= limits.queue_entries_max) return wrong(kRefusedSqsize);
   if (const auto where = check(data)) return wrong(*where);
   if (!valid_nqn(*nqn_of(data.hostnqn))) return wrong(kRefusedHostnqn);
   return {};
 }
 
-ConnectVerdict check_admin_connect(const Connect& connect, const ConnectData& data, const SubsystemView* subsystem) {
+ConnectVerdict check_admin_connect(const Connect& connect, const ConnectData& data,
+                                   const SubsystemView* subsystem) {
   const ControllerLimits defaults;
-  const ConnectVerdict verdict = check_connect(connect, data, subsystem != nullptr ? subsystem->limits() : defaults);
+  const ConnectVerdict verdict =
+      check_connect(connect, data, subsystem != nullptr ? subsystem->limits() : defaults);
   if (!verdict.ok()) return verdict;
   if (subsystem == nullptr) return wrong(kRefusedSubnqn);
   // Dynamic controller model: the host may not choose (FCATT bit 0 is clear).

@@ -147,10 +147,10 @@ Status Controller::identify_independent(std::uint32_t nsid, IdentifyData out) co
   if (const Status status = check_namespace(nsid); !status.ok()) return status;
   const NamespaceView* view = subsystem_.find(nsid);
   if (view == nullptr) return {};
-  encode(IdentifyNamespaceIndependent{.nmic = nmic::kShared,
-                                      .nsattr = static_cast<std::uint8_t>(view->read_only ? 1 : 0),
-                                      .nstat = 1},
-         out);
+  encode(
+      IdentifyNamespaceIndependent{
+          .nmic = nmic::kShared, .nsattr = static_cast<std::uint8_t>(view->read_only ? 1 : 0), .nstat = 1},
+      out);
   return {};
 }
 

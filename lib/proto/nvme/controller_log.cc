@@ -27,9 +27,9 @@ DiscoveryEntry entry_of(const PathView& path) {
   DiscoveryEntry entry;
   entry.adrfam = path.ipv6 ? AddressFamily::ipv6 : AddressFamily::ipv4;
   entry.subtype = path.discovery ? SubsystemType::current_discovery : SubsystemType::nvme;
-  entry.treq = static_cast<std::uint8_t>(
-      static_cast<std::uint8_t>(path.secure_channel ? SecureChannel::required : SecureChannel::not_required) |
-      kTreqDisableSqFlowControl);
+  // "Not required" makes some hosts ask for TLS all the same.
+  const SecureChannel secure = path.secure_channel ? SecureChannel::required : SecureChannel::not_specified;
+  entry.treq = static_cast<std::uint8_t>(static_cast<unsigned>(secure) | kTreqDisableSqFlowControl);
   entry.portid = path.port_id;
   entry.trsvcid = ZeroPadded<32>(std::to_string(path.port));
   entry.subnqn = NqnField(path.nqn);
@@ -63,7 +63,9 @@ bool Controller::fill_log(const Command& command, std::vector<std::byte>& page) 
     return true;
   }
   switch (asked.id) {
-    case LogId::error_information: encode(ErrorLogEntry{}, sized<kErrorLogEntryBytes>(page)); return true;
+    case LogId::error_information:
+      encode(ErrorLogEntry{}, sized<kErrorLogEntryBytes>(page));
+      return true;
     case LogId::smart_health: {
       SmartLog log;
       log.composite_temperature = 300;
@@ -79,16 +81,23 @@ bool Controller::fill_log(const Command& command, std::vector<std::byte>& page) 
       encode(log, sized<kFirmwareSlotLogBytes>(page));
       return true;
     }
-    case LogId::changed_namespace_list: fill_changed_namespaces(asked.retain_async_event, page); return true;
-    case LogId::commands_supported_and_effects: fill_effects(page); return true;
-    default: break;
+    case LogId::changed_namespace_list:
+      fill_changed_namespaces(asked.retain_async_event, page);
+      return true;
+    case LogId::commands_supported_and_effects:
+      fill_effects(page);
+      return true;
+    default:
+      break;
   }
   return false;
 }
 
 void Controller::fill_effects(std::vector<std::byte>& page) const {
   EffectsLog log;
-  const auto admin = [&log](AdminOpcode opcode) { log.admin[static_cast<std::uint8_t>(opcode)] = effects::kSupported; };
+  const auto admin = [&log](AdminOpcode opcode) {
+    log.admin[static_cast<std::uint8_t>(opcode)] = effects::kSupported;
+  };
   const auto io = [&log](IoOpcode opcode, std::uint32_t more) {
     log.io[static_cast<std::uint8_t>(opcode)] = effects::kSupported | more;
   };

@@ -27,12 +27,17 @@ PropertyAnswer ControllerProperties::get(const Command& command) const {
   // A size that is not the property's own is refused, whichever the property.
   if (access.wide != is_wide(access.property)) return invalid();
   switch (access.property) {
-    case Property::cap: return {.value = encode(cap_)};
-    case Property::vs: return {.value = encode(version())};
-    case Property::cc: return {.value = encode(cc_)};
-    case Property::csts: return {.value = encode(csts_)};
+    case Property::cap:
+      return {.value = encode(cap_)};
+    case Property::vs:
+      return {.value = encode(version())};
+    case Property::cc:
+      return {.value = encode(cc_)};
+    case Property::csts:
+      return {.value = encode(csts_)};
     case Property::nssr:  // no subsystem reset (CAP.NSSRS), nor CAP.CRMS: both are reserved here
-    case Property::crto: break;
+    case Property::crto:
+      break;
   }
   return invalid();
 }

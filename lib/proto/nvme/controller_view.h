@@ -19,10 +19,10 @@ constexpr Status refused(Status status) { return status.with_dnr(); }
 
 /// One namespace as hosts see it.
 struct NamespaceView {
-  std::uint32_t nsid = 0;             ///< 1 … SubsystemView::nsid_max()
-  std::uint8_t block_shift = 9;       ///< blocks of 2^n bytes, 9 … 16
+  std::uint32_t nsid = 0;        ///< 1 … SubsystemView::nsid_max()
+  std::uint8_t block_shift = 9;  ///< blocks of 2^n bytes, 9 … 16
   bool read_only = false;
-  bool volatile_cache = false;        ///< flush has something to do
+  bool volatile_cache = false;  ///< flush has something to do
   bool can_write_zeroes = false;
   bool can_deallocate = false;
   bool deallocated_reads_zeroes = false;
@@ -30,32 +30,32 @@ struct NamespaceView {
   bool can_verify = false;
   bool thin = false;
   std::uint64_t blocks = 0;
-  std::uint32_t atomic_blocks = 1;    ///< writes up to this are all or nothing
-  std::uint32_t fused_blocks_max = 0; ///< of compare and write; 0 without
-  std::uint32_t zero_blocks_max = 0;  ///< of one write zeroes or verify
+  std::uint32_t atomic_blocks = 1;     ///< writes up to this are all or nothing
+  std::uint32_t fused_blocks_max = 0;  ///< of compare and write; 0 without
+  std::uint32_t zero_blocks_max = 0;   ///< of one write zeroes or verify
   std::array<std::byte, 16> nguid{};
   std::array<std::byte, 16> uuid{};
-  std::array<std::byte, 8> eui64{};   ///< all zeros: none
+  std::array<std::byte, 8> eui64{};  ///< all zeros: none
 };
 
 /// A way to a subsystem, as discovery tells it.
 struct PathView {
   std::string nqn;
-  std::string host;         ///< numeric address
-  std::uint16_t port = 0;   ///< TCP port
+  std::string host;        ///< numeric address
+  std::uint16_t port = 0;  ///< TCP port
   std::uint16_t port_id = 0;
   bool ipv6 = false;
-  bool discovery = false;   ///< a discovery subsystem, not an NVM one
+  bool discovery = false;       ///< a discovery subsystem, not an NVM one
   bool secure_channel = false;  ///< TLS is asked for
 };
 
 /// Limits that every controller of a subsystem announces and keeps.
 struct ControllerLimits {
-  std::uint16_t queue_entries_max = 1024;     ///< 2 … 65,535
+  std::uint16_t queue_entries_max = 1024;  ///< 2 … 65,535
   std::uint16_t io_queues_max = 64;
-  std::uint32_t transfer_bytes_max = 1 << 20; ///< a power of two of at least 4 KiB (MDTS)
-  std::uint32_t in_capsule_bytes = 8192;      ///< on I/O queues; a multiple of 16
-  std::uint8_t async_events_max = 4;          ///< 1 … kAsyncEventsMax
+  std::uint32_t transfer_bytes_max = 1 << 20;  ///< a power of two of at least 4 KiB (MDTS)
+  std::uint32_t in_capsule_bytes = 8192;       ///< on I/O queues; a multiple of 16
+  std::uint8_t async_events_max = 4;           ///< 1 … kAsyncEventsMax
 };
 
 /// The subsystem that a controller belongs to. Answers stay valid until the next change of the subsystem,

@@ -35,7 +35,8 @@ std::uint32_t digest_of(const iovec* pieces, std::uint64_t offset, std::uint64_t
       continue;
     }
     const std::uint64_t take = std::min<std::uint64_t>(pieces->iov_len - offset, bytes);
-    crc.update(std::span(static_cast<const std::byte*>(pieces->iov_base) + offset, static_cast<std::size_t>(take)));
+    crc.update(
+        std::span(static_cast<const std::byte*>(pieces->iov_base) + offset, static_cast<std::size_t>(take)));
     bytes -= take;
     offset = 0;
   }
@@ -72,7 +73,8 @@ void TargetQueue::refuse(TargetRequest& request, Status status, const ConnectRef
 void TargetQueue::complete(TargetRequest& request, Status status, std::uint64_t result) {
   request.status = status;
   request.result = result;
-  if (phase_ > Phase::connected) [[unlikely]] return answered(request), recycle(request);
+  if (phase_ > Phase::connected) [[unlikely]]
+    return answered(request), recycle(request);
   request.state = RequestState::answering;
   answers_.push(request);
 }
@@ -101,7 +103,8 @@ void TargetQueue::sent() {
 }
 
 void TargetQueue::encode_ask(TargetRequest& request, SendBatch& batch) {
-  const R2t r2t{.cccid = request.command.cid(), .ttag = request.slot, .r2to = 0, .r2tl = request.plan.to_controller};
+  const R2t r2t{
+      .cccid = request.command.cid(), .ttag = request.slot, .r2to = 0, .r2tl = request.plan.to_controller};
   batch.commit(encode_r2t(r2t, format_, prefix_room(batch)).prefix_bytes);
   asked_bytes_ += r2t.r2tl;
   ++asked_count_;

@@ -38,7 +38,8 @@ TargetQueue::TargetQueue(TargetOwner& owner, const TargetOptions& options)
   use_nodes(kEarlyEntries, kEarlySlot, early_);
 }
 
-void TargetQueue::use_nodes(unsigned entries, std::uint16_t first_slot, std::unique_ptr<TargetRequest[]>& nodes) {
+void TargetQueue::use_nodes(unsigned entries, std::uint16_t first_slot,
+                            std::unique_ptr<TargetRequest[]>& nodes) {
   const unsigned count = TargetQueue::nodes(entries);
   nodes = std::make_unique<TargetRequest[]>(count);
   free_ = nullptr;
@@ -56,37 +57,49 @@ unsigned TargetQueue::want(iovec* pieces, unsigned max) {
 
 void TargetQueue::received(std::size_t bytes) {
   Sink sink{*this};
-  if (const auto error = receiver_.received(bytes, sink); error && phase_ < Phase::terminating) terminate(*error);
+  if (const auto error = receiver_.received(bytes, sink); error && phase_ < Phase::terminating)
+    terminate(*error);
 }
 
 void TargetQueue::terminate(const PduError& error) {
   error_ = error;
   phase_ = Phase::terminating;
   receiver_.stop();
-  control_bytes_ =
-      encode_term_req(Direction::controller_to_host, {.error = error}, receiver_.offending(), std::span(control_));
+  control_bytes_ = encode_term_req(Direction::controller_to_host, {.error = error}, receiver_.offending(),
+                                   std::span(control_));
 }
 
 std::optional<PduError> TargetQueue::on_header(const Pdu& pdu, Placement& placement) {
   switch (pdu.header.type) {
-    case PduType::capsule_cmd: return capsule_header(pdu, placement);
-    case PduType::h2c_data: return data_header(pdu, placement);
-    case PduType::ic_req: return phase_ == Phase::handshake ? std::nullopt : std::optional(sequence_error());
-    default: return std::nullopt;
+    case PduType::capsule_cmd:
+      return capsule_header(pdu, placement);
+    case PduType::h2c_data:
+      return data_header(pdu, placement);
+    case PduType::ic_req:
+      return phase_ == Phase::handshake ? std::nullopt : std::optional(sequence_error());
+    default:
+      return std::nullopt;
   }
 }
 
-std::optional<PduError> TargetQueue::on_pdu(const Pdu& pdu, std::span<const std::byte> in_place, bool digest_ok) {
+std::optional<PduError> TargetQueue::on_pdu(const Pdu& pdu, std::span<const std::byte> in_place,
+                                            bool digest_ok) {
   switch (pdu.header.type) {
-    case PduType::capsule_cmd: capsule_complete(in_place, digest_ok); return std::nullopt;
-    case PduType::h2c_data: data_complete(pdu, digest_ok); return std::nullopt;
-    case PduType::ic_req: return handshake(pdu);
+    case PduType::capsule_cmd:
+      capsule_complete(in_place, digest_ok);
+      return std::nullopt;
+    case PduType::h2c_data:
+      data_complete(pdu, digest_ok);
+      return std::nullopt;
+    case PduType::ic_req:
+      return handshake(pdu);
     case PduType::h2c_term_req:
       error_ = decode_term_req(pdu.head<kTermReqBytes>()).error;
       phase_ = Phase::ended;
       receiver_.stop();
       return std::nullopt;
-    default: return wrong_field(kOffsetType);
+    default:
+      return wrong_field(kOffsetType);
   }
 }
 
@@ -100,8 +113,9 @@ std::optional<PduError> TargetQueue::handshake(const Pdu& pdu) {
   rules.header_digest = header_digest;
   rules.data_digest = data_digest;
   receiver_.set_rules(rules);
-  encode(IcResp{.header_digest = header_digest, .data_digest = data_digest, .maxh2cdata = options_.maxh2cdata},
-         std::span(control_).first<kIcBytes>());
+  encode(
+      IcResp{.header_digest = header_digest, .data_digest = data_digest, .maxh2cdata = options_.maxh2cdata},
+      std::span(control_).first<kIcBytes>());
   control_bytes_ = kIcBytes;
   phase_ = Phase::unconnected;
   return std::nullopt;
@@ -307,7 +321,8 @@ Status TargetQueue::pair(TargetRequest& request) {
   if (fuse != Fuse::second) return refused(GenericStatus::invalid_field);
   if (first == nullptr) return refused(GenericStatus::aborted_missing_fused);
   fused_first_ = first;
-  const bool fits = request.command.io_opcode() == IoOpcode::write && first->command.nsid() == request.command.nsid();
+  const bool fits =
+      request.command.io_opcode() == IoOpcode::write && first->command.nsid() == request.command.nsid();
   if (!own.ok() || !fits) {
     drop_first(refused(GenericStatus::aborted_failed_fused));
     return own.ok() ? refused(GenericStatus::invalid_field) : own;
@@ -336,7 +351,8 @@ void TargetQueue::fail_pair_of(TargetRequest& request) {
 }
 
 void TargetQueue::data_is_here(TargetRequest& request) {
-  if (request.command.fuse() == Fuse::none) [[likely]] return run(request);
+  if (request.command.fuse() == Fuse::none) [[likely]]
+    return run(request);
   request.state = RequestState::paired;
   TargetRequest* const other = request.partner;
   if (other == nullptr || other->state != RequestState::paired) return;

@@ -32,16 +32,16 @@ namespace netstor::nvme::tcp {
 struct TargetOptions {
   bool allow_header_digest = true;
   bool allow_data_digest = true;
-  std::uint32_t maxh2cdata = 1 << 20;  ///< bytes of one H2CData PDU
-  std::uint32_t in_capsule_max = 8192;   ///< the most that QueueTerms::in_capsule_bytes will be
+  std::uint32_t maxh2cdata = 1 << 20;   ///< bytes of one H2CData PDU
+  std::uint32_t in_capsule_max = 8192;  ///< the most that QueueTerms::in_capsule_bytes will be
 };
 
 /// What Connect made of a connection.
 struct QueueTerms {
   std::uint16_t cntlid = 0;
-  std::uint16_t entries = 32;           ///< commands in flight, at most
+  std::uint16_t entries = 32;  ///< commands in flight, at most
   bool admin = true;
-  bool sq_flow_control = true;          ///< off: SUCCESS in C2HData instead of a response capsule
+  bool sq_flow_control = true;  ///< off: SUCCESS in C2HData instead of a response capsule
   std::uint32_t in_capsule_bytes = 8192;
 };
 
@@ -163,9 +163,9 @@ class TargetQueue {
   TcpReceiver receiver_;
   PduFormat format_;
   Phase phase_ = Phase::handshake;
-  bool connecting_ = false;     // a Connect is with the owner
+  bool connecting_ = false;  // a Connect is with the owner
   std::uint16_t sqhd_ = 0;
-  unsigned outstanding_ = 0;    // commands that were not answered yet
+  unsigned outstanding_ = 0;  // commands that were not answered yet
   unsigned in_use_ = 0;
   std::uint64_t asked_bytes_ = 0;  // by R2Ts that are out, and not here yet
   unsigned asked_count_ = 0;

@@ -29,7 +29,7 @@ enum class RequestState : std::uint8_t {
 
 struct TargetRequest {
   Command command;
-  IoPlan plan;  ///< what the owner's admit() made of it
+  IoPlan plan;                       ///< what the owner's admit() made of it
   TargetRequest* next = nullptr;     ///< the queue's: of the one list that the state names
   TargetRequest* partner = nullptr;  ///< the other half of a fused pair
 
@@ -46,11 +46,11 @@ struct TargetRequest {
   std::uint32_t sent = 0;      ///< the queue's: payload bytes that are in batches
   std::uint64_t result = 0;
   Status status{};
-  std::uint16_t slot = 0;      ///< this node's number in the queue, for the owner's own tables
+  std::uint16_t slot = 0;  ///< this node's number in the queue, for the owner's own tables
   RequestState state = RequestState::free;
-  bool in_capsule = false;     ///< the data came with the command
-  bool wants_in_place = false; ///< set by admit(): execute() can use the data where it lies
-  bool tracked = false;        ///< the queue's: the command id counts as in flight
+  bool in_capsule = false;      ///< the data came with the command
+  bool wants_in_place = false;  ///< set by admit(): execute() can use the data where it lies
+  bool tracked = false;         ///< the queue's: the command id counts as in flight
 };
 
 /// Requests in a row, first in first out.
