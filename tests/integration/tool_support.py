@@ -17,8 +17,8 @@ READY_SECONDS = 60  # sanitizers and busy machines take their time
 
 @contextlib.contextmanager
 def netstord(program, folder, volumes, port=0, end="terminate"):
-    """A server with these volumes ("NAME=SIZE,store=memory"); answers "nvme+tcp://HOST:PORT". With end="kill" it
-    is not asked in the end."""
+    """A server with these volumes ("NAME=SIZE,store=memory"); answers "nvme+tcp://HOST:PORT". With
+    end="kill" it is not asked in the end."""
     port_file = pathlib.Path(folder) / "port"
     port_file.unlink(missing_ok=True)
     log = pathlib.Path(folder) / "netstord.log"

@@ -350,8 +350,8 @@ class Recovery(tool_support.Case):
             first = tool_support.netstord(OPTIONS.netstord, self.folder, volumes, end=end)
             server = first.__enter__()
             port = int(server.rpartition(":")[2])
-            words = [OPTIONS.tool, "bench", f"{server}/{NQN}:v", "--rw", "mixed", "--yes-destroy-data", "--json",
-                     "--depth", "8", "--seconds", "3", "--shards", str(shards)]
+            words = [OPTIONS.tool, "bench", f"{server}/{NQN}:v", "--rw", "mixed", "--yes-destroy-data",
+                     "--json", "--depth", "8", "--seconds", "3", "--shards", str(shards)]
             load = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             try:
                 # The admin queue's connection, and one of each shard.
