@@ -139,6 +139,7 @@ std::optional<PduError> TargetQueue::capsule_header(const Pdu& pdu, Placement& p
   request.received = 0;
   request.sent = 0;
   request.result = 0;
+  request.in_place = {};
   request.in_capsule = false;
   request.wants_in_place = false;
   request.state = RequestState::arriving;
