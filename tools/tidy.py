@@ -60,7 +60,7 @@ THIRD_PARTY = [
     ("Abseil", r"absl/", r"(lib|transports|server)/"),
     ("ISA-L", r"isa-l(\.h|/)", r"lib/base/|server/store/"),
     ("spdlog", r"spdlog/", r"lib/base/|server/|tools/"),
-    ("CLI11", r"CLI/", r"server/netstord\.cc|tools/"),
+    ("CLI11", r"CLI/", r"server/netstord|tools/"),
     ("nlohmann-json", r"nlohmann/", r"server/|tools/"),
     ("GoogleTest", r"(gtest|gmock)/", r"$^"),
     ("Google Benchmark", r"benchmark/", r"$^"),

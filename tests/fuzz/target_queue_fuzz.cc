@@ -81,7 +81,7 @@ struct Owner final : TargetOwner {
   Status admit(TargetRequest& request) override {
     Slot& slot = slots.at(request.slot);
     check(!slot.admitted);
-    slot = {.admitted = true};
+    slot = {.memory = {}, .admitted = true};
     request.wants_in_place = (request.slot & 1) != 0;
     if (!admin)
       return plan_io(request.command, subsystem.find(request.command.nsid()), kTransferMax, request.plan);
@@ -138,7 +138,7 @@ struct Owner final : TargetOwner {
   TargetQueue* queue = nullptr;
   OneNamespace subsystem;
   Time now{};
-  Controller controller{subsystem, {.keep_alive_ms = 1000}, now};
+  Controller controller{subsystem, {.host_nqn = {}, .keep_alive_ms = 1000}, now};
   std::vector<Slot> slots;
   std::vector<TargetRequest*> held;
   std::vector<TargetRequest*> events;

@@ -48,7 +48,7 @@ struct Session {
     const auto hello = send();
     EXPECT_EQ(hello.size(), 1u);
     EXPECT_EQ(hello[0].header.type, PduType::ic_req);
-    EXPECT_TRUE(feed(queue, Answers().ic_resp(response).bytes));
+    EXPECT_TRUE(feed(Answers().ic_resp(response)));
     EXPECT_TRUE(queue.ready());
   }
   std::vector<SentPdu> gather() {
@@ -71,7 +71,7 @@ struct Session {
   }
   Answers answers() const { return Answers(format); }
   bool feed(const Answers& answers, std::size_t step = ~std::size_t{0}) {
-    return feed(queue, answers.bytes, step);
+    return test::feed(queue, answers.bytes, step);
   }
   // The connection must be over for this reason, and say so.
   void expect_broken(const Answers& answers, Fes fes, std::uint32_t fei) {
