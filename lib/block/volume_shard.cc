@@ -34,7 +34,12 @@ void VolumeShard::submit(Fragment& fragment) noexcept {
 
 void VolumeShard::completed(Fragment& fragment) noexcept {
   fragment.place = Fragment::Place::idle;
-  if (!fragment.result.ok && !fragment.parent->cancelled() && path_ != Path::gone &&
+  const bool cancelled = fragment.parent->cancelled();
+  if (fragment.result.kind == ErrorKind::cancelled && !cancelled && !closed_) {
+    // The device was closed under it, because the session was lost on another shard.
+    fragment.result.kind = ErrorKind::disconnected;
+  }
+  if (!fragment.result.ok && !cancelled && path_ != Path::gone &&
       may_replay(fragment.verb, fragment.parent->options(), fragment.result)) {
     ++loop_.metrics().replays;
     wait(fragment);

@@ -13,6 +13,7 @@
 
 #include "server/nvmf/target.h"
 #include "server/store/memory_store.h"
+#include "tests/integration/freezing_proxy.h"
 
 namespace netstor {
 namespace {
@@ -207,6 +208,62 @@ TEST_P(Nvmeof, GivesMemoryBackOnCancel) {
                           })
                           .get();
   EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().to_string());
+  volume.close().get().value();
+}
+
+TEST_P(Nvmeof, HearsOfNamespacesThatComeAndGo) {
+  Volume volume = *open();
+  Buffer into = *Buffer::allocate(4096);
+  store::VolumeIdentity identity{.name = "w", .nqn = kNqn, .uuid = {}, .nguid = {2}, .serial = "1"};
+  const auto second = *store::make_memory_volume(identity, kSize, 512);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(target_->add_namespace(kNqn, 2, *second).get().value(), 2u);
+    volume.read(0, into.bytes()).get().value();
+    target_->remove_namespace(kNqn, 2).get().value();
+    volume.read(0, into.bytes()).get().value();
+  }
+  target_->remove_namespace(kNqn, 1).get().value();
+  const auto gone = volume.read(0, into.bytes()).get();
+  ASSERT_FALSE(gone.ok());
+  EXPECT_TRUE(gone.error().kind() == ErrorKind::disconnected || gone.error().kind() == ErrorKind::not_found)
+      << gone.error();
+  volume.close().get().value();
+}
+
+TEST_P(Nvmeof, TimesOutWhereNobodyAnswersTheOpening) {
+  test::FreezingProxy proxy(address_.port);
+  proxy.freeze();
+  const std::string there = "nvme+tcp://127.0.0.1:" + std::to_string(proxy.port()) + "/" + kNqn;
+  const auto opened = Volume::open(*host_, there, {.connect_timeout = std::chrono::milliseconds(100)}).get();
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().kind(), ErrorKind::timed_out) << opened.error();
+}
+
+TEST_P(Nvmeof, GivesUpAPathThatFellSilent) {
+  test::FreezingProxy proxy(address_.port);
+  const std::string there = "nvme+tcp://127.0.0.1:" + std::to_string(proxy.port()) + "/" + kNqn;
+  VolumeOptions options{.io_timeout = std::chrono::milliseconds(100), .path_loss_timeout = Duration::zero()};
+  Volume volume = *Volume::open(*host_, there, options).get();
+  const Buffer from = filled(1 << 20, 5);
+  volume.write(0, from.bytes()).get().value();
+  proxy.freeze();
+  const auto write = volume.write(0, from.bytes()).get();
+  ASSERT_FALSE(write.ok());
+  EXPECT_EQ(write.error().kind(), ErrorKind::disconnected) << write.error();
+  EXPECT_EQ(write.error().effect(), Effect::unknown);
+  volume.close().get().value();
+}
+
+TEST_P(Nvmeof, ComesBackAfterThePathWasCut) {
+  test::FreezingProxy proxy(address_.port);
+  const std::string there = "nvme+tcp://127.0.0.1:" + std::to_string(proxy.port()) + "/" + kNqn;
+  Volume volume = *Volume::open(*host_, there, {.reconnect_delay = std::chrono::milliseconds(1)}).get();
+  Buffer into = *Buffer::allocate(65536);
+  for (int i = 0; i < 5; ++i) {
+    volume.read(0, into.bytes()).get().value();
+    proxy.cut();
+  }
+  volume.read(0, into.bytes()).get().value();
   volume.close().get().value();
 }
 

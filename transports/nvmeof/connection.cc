@@ -10,6 +10,13 @@ namespace netstor::nvmeof {
 
 static_assert(nvme::tcp::SendBatch::kPiecesMax <= kLinkPiecesMax);
 
+namespace {
+
+// For the last words on a link whose other end broke the protocol, and may not read either.
+constexpr Duration kPartingLimit = std::chrono::seconds(1);
+
+}  // namespace
+
 Connection::Connection(NvmeofPort& port, Owner& owner, std::unique_ptr<Link> link, Kind kind,
                        const nvme::tcp::HostQueueOptions& options)
     : port_(port), owner_(owner), link_(std::move(link)), kind_(kind), queue_(options) {
@@ -20,6 +27,7 @@ Connection::Connection(NvmeofPort& port, Owner& owner, std::unique_ptr<Link> lin
   alarm_.connection = this;
   alarm_.fire = [](detail::Timer& timer) noexcept {
     Connection& self = *static_cast<Alarm&>(timer).connection;
+    if (self.state_ == State::parting) return self.begin_close();
     if (self.state_ != State::open) return;
     if (self.queue_.overdue(self.port_.loop().now())) self.give_up(OpResult::failure(ErrorKind::timed_out));
   };
@@ -91,6 +99,8 @@ void Connection::received() {
   // flush() sends the TermReq where there is one to send; a batch in flight would have to be waited for.
   if (sending_) return begin_close();
   state_ = State::parting;
+  if (alarm_.armed()) port_.loop().disarm(alarm_);
+  port_.loop().arm(alarm_, port_.loop().now() + kPartingLimit);
 }
 
 void Connection::give_up(OpResult why) {

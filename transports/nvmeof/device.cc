@@ -67,6 +67,7 @@ Task<void> NvmeofDevice::begin_session() {
   terms_.home = static_cast<std::uint16_t>(port_.loop().index());
   terms_.queues = session_->queues();
   terms_.depth_max = std::max<std::uint16_t>(session_->facts().cap.mqes, 1);
+  if (about.maxcmd != 0) terms_.depth_max = std::min(terms_.depth_max, about.maxcmd);
   terms_.nsid = target_.nsid;
   terms_.host_id = target_.host.id;
   // IOCCSZ counts 16 bytes, the command's 64 among them.
@@ -188,7 +189,13 @@ Submit NvmeofDevice::submit_pair(DeviceOp& op) {
 
 void NvmeofDevice::done(IoRequest& request) noexcept {
   DeviceOp& op = *request.op;
-  OpResult result = result_of(request, why_);
+  OpResult lost = why_;
+  if (state_ == State::live) {
+    // The queue gives back its requests before it says that it is gone.
+    lost = io_->why();
+    lost.kind = ErrorKind::disconnected;
+  }
+  OpResult result = result_of(request, lost);
   IoRequest* const partner = request.partner;
   if (partner != nullptr && partner->partner == &request) {
     // The other half is still out, and comes with this one's word.
