@@ -44,7 +44,7 @@ class ShardLoop final : public Loop, public PortContext {
     std::atomic<unsigned>* unstopped = nullptr;  // shards whose hooks have not ended; all end together
   };
   explicit ShardLoop(const Config& config);
-  ~ShardLoop();
+  ~ShardLoop() override;
 
   // Loop
   void post(Runnable& task) noexcept override;

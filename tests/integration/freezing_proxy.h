@@ -4,6 +4,7 @@
 // connection.
 
 #include <arpa/inet.h>
+#include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,8 +22,8 @@ class FreezingProxy {
   explicit FreezingProxy(std::uint16_t target_port) : target_port_(target_port) {
     listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in at = loopback(0);
-    ::bind(listener_, reinterpret_cast<sockaddr*>(&at), sizeof at);
-    ::listen(listener_, 64);
+    EXPECT_EQ(::bind(listener_, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    EXPECT_EQ(::listen(listener_, 64), 0);
     socklen_t size = sizeof at;
     ::getsockname(listener_, reinterpret_cast<sockaddr*>(&at), &size);
     port_ = ntohs(at.sin_port);
@@ -68,7 +69,7 @@ class FreezingProxy {
     if (host < 0) return;
     const int target = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const sockaddr_in at = loopback(target_port_);
-    ::connect(target, reinterpret_cast<const sockaddr*>(&at), sizeof at);
+    EXPECT_EQ(::connect(target, reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
     pairs_.push_back({{host, target}});
   }
   static bool relay(int from, int to) {
