@@ -231,4 +231,6 @@ void VolumeShard::device_changed() noexcept {
   core_.size_changed(limits_.size_bytes);
 }
 
+void VolumeShard::device_has_room() noexcept { pump(); }
+
 }  // namespace netstor::detail

@@ -55,6 +55,7 @@ class VolumeShard final : DeviceObserver, StopHook {
 
   void device_lost(OpResult why) noexcept override;
   void device_changed() noexcept override;
+  void device_has_room() noexcept override;
   void stop(Runnable& ended) noexcept override;
   Task<void> end_device();
   Task<void> close_for_stop();

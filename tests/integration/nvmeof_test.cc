@@ -211,6 +211,36 @@ TEST_P(Nvmeof, GivesMemoryBackOnCancel) {
   volume.close().get().value();
 }
 
+TEST_P(Nvmeof, RefusesPairsThatAQueueOfOneCannotHold) {
+  Volume volume = *open({.queue_depth = 1});
+  const Buffer block = filled(512, 1);
+  const auto pair = volume.compare_and_write(0, block.bytes(), block.bytes()).get();
+  ASSERT_FALSE(pair.ok());
+  EXPECT_EQ(pair.error().kind(), ErrorKind::unsupported) << pair.error();
+  volume.write(0, block.bytes()).get().value();
+  volume.compare(0, block.bytes()).get().value();
+  volume.close().get().value();
+}
+
+// A command that was cancelled on its way keeps its place in the queue until the target answers.
+TEST_P(Nvmeof, GoesOnWhenTheLastPlaceWasACancelledCommands) {
+  Volume volume = *open({.queue_depth = 1});
+  Buffer first = *Buffer::allocate(4096), second = *Buffer::allocate(4096);
+  const auto task = [&]() -> Task<void> {
+    for (int i = 0; i < 50; ++i) {
+      auto cancelled = volume.read(0, first.bytes());
+      NETSTOR_CHECK(co_await yield());
+      cancelled.cancel();
+      auto waiting = with_deadline(volume.read(0, second.bytes()), std::chrono::seconds(20));
+      static_cast<void>(co_await std::move(cancelled));
+      NETSTOR_CHECK(co_await std::move(waiting));
+    }
+    co_return ok();
+  };
+  host_->shard(0).run_on(task).get().value();
+  volume.close().get().value();
+}
+
 TEST_P(Nvmeof, HearsOfNamespacesThatComeAndGo) {
   Volume volume = *open();
   Buffer into = *Buffer::allocate(4096);

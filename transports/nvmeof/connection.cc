@@ -65,6 +65,14 @@ void Connection::flush() {
     NETSTOR_ASSERT(submitted == Submit::accepted);
   }
   watch_deadlines();
+  watch_room();
+}
+
+// Here all of a turn's answers are in, and what was withdrawn has been passed over.
+void Connection::watch_room() {
+  if (room_wanted_ == 0 || queue_.room() < room_wanted_) return;
+  room_wanted_ = 0;
+  owner_.queue_has_room();
 }
 
 void Connection::watch_deadlines() {

@@ -20,6 +20,8 @@ class Connection {
    public:
     /// The connection ended by itself: its link is closed and all requests were given back. From poll().
     virtual void connection_lost(Connection& connection) noexcept = 0;
+    /// As asked by tell_of_room().
+    virtual void queue_has_room() noexcept {}
 
    protected:
     ~Owner() = default;
@@ -48,6 +50,9 @@ class Connection {
 
   void flush();
 
+  /// The queue was full: the owner is told, once, when it takes so many requests again.
+  void tell_of_room(unsigned requests) noexcept { room_wanted_ = requests; }
+
   Connection* next = nullptr;  // the port's list
   Connection* previous = nullptr;
 
@@ -62,6 +67,7 @@ class Connection {
   void begin_close();
   void ended();
   void watch_deadlines();
+  void watch_room();
 
   NvmeofPort& port_;
   Owner& owner_;
@@ -72,6 +78,7 @@ class Connection {
   bool receiving_ = false;
   bool lost_ = false;  // by itself, so that the owner is told
   OpResult why_ = OpResult::failure(ErrorKind::cancelled);
+  unsigned room_wanted_ = 0;
   std::uint64_t copied_bytes_ = 0;
   Op* closed_ = nullptr;
   Op link_closed_;

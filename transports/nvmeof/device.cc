@@ -17,6 +17,12 @@ NvmeofDevice::NvmeofDevice(NvmeofPort& port, Target target, bool writable)
     self.change_pending_ = false;
     if (self.state_ == State::live && self.observer_ != nullptr) self.observer_->device_changed();
   };
+  room_.user = this;
+  room_.complete = [](Op& op) noexcept {
+    auto& self = *static_cast<NvmeofDevice*>(op.user);
+    self.room_pending_ = false;
+    if (self.state_ == State::live && self.observer_ != nullptr) self.observer_->device_has_room();
+  };
 }
 
 // ---- Opening.
@@ -97,6 +103,8 @@ Task<void> NvmeofDevice::identify_namespace() {
   NETSTOR_CHECK(co_await std::move(identifying));
   const auto ns = nvme::decode_identify_namespace(std::span(data).first<nvme::kIdentifyBytes>());
   NETSTOR_CHECK(nvmeof::describe(session_->facts(), ns, terms_));
+  // A fused pair takes two places in the queue at once.
+  if (depth() < 2) terms_.limits.can_compare_and_write = false;
   co_return ok();
 }
 
@@ -108,7 +116,7 @@ Task<void> NvmeofDevice::open_queue() {
   }
   auto linking = port_.connect_link(target_);
   NETSTOR_TRY(std::unique_ptr<Link> link, co_await std::move(linking));
-  const std::uint16_t depth = std::min(target_.options.queue_depth, terms_.depth_max);
+  const std::uint16_t depth = this->depth();
   io_ = std::make_unique<Connection>(
       port_, *this, std::move(link), Connection::Kind::io,
       nvme::tcp::HostQueueOptions{.depth = depth,
@@ -157,7 +165,7 @@ Submit NvmeofDevice::submit(DeviceOp& op) {
   }
   if (op.verb == DeviceVerb::compare_and_write) return submit_pair(op);
   IoRequest* const request = take();
-  if (request == nullptr) return Submit::full;
+  if (request == nullptr) return full(1);
   prepare(*request, op, terms_);
   request->op = &op;
   request->partner = nullptr;
@@ -167,7 +175,16 @@ Submit NvmeofDevice::submit(DeviceOp& op) {
     return Submit::accepted;
   // The queue's slots are fewer while cancelled commands wait for their answers.
   put_back(*request);
+  return full(1);
+}
+
+Submit NvmeofDevice::full(unsigned requests) noexcept {
+  io_->tell_of_room(requests);
   return Submit::full;
+}
+
+void NvmeofDevice::queue_has_room() noexcept {
+  if (state_ == State::live && !std::exchange(room_pending_, true)) port_.finish(room_, OpResult::success());
 }
 
 Submit NvmeofDevice::submit_pair(DeviceOp& op) {
@@ -175,7 +192,7 @@ Submit NvmeofDevice::submit_pair(DeviceOp& op) {
   IoRequest* const write = compare != nullptr ? take() : nullptr;
   if (write == nullptr) {
     if (compare != nullptr) put_back(*compare);
-    return Submit::full;
+    return full(2);
   }
   prepare_pair(*compare, *write, op, terms_);
   compare->op = write->op = &op;
@@ -184,7 +201,7 @@ Submit NvmeofDevice::submit_pair(DeviceOp& op) {
   if (io_->queue().submit_fused(*compare, *write)) return Submit::accepted;
   put_back(*compare);
   put_back(*write);
-  return Submit::full;
+  return full(2);
 }
 
 void NvmeofDevice::done(IoRequest& request) noexcept {
@@ -297,7 +314,7 @@ Task<void> NvmeofDevice::end() {
     auto stopping = session_->stop();
     NETSTOR_CHECK(co_await std::move(stopping));
   }
-  while (refreshing_ || change_pending_) NETSTOR_CHECK(co_await yield());
+  while (refreshing_ || change_pending_ || room_pending_) NETSTOR_CHECK(co_await yield());
   co_return ok();
 }
 

@@ -4,6 +4,8 @@
 // also holds the session (the admin queue); those that joined by its ticket do not, and notice its end by the
 // end of their own queue.
 
+#include <algorithm>
+
 #include "transports/nvmeof/io_request.h"
 #include "transports/nvmeof/session.h"
 
@@ -34,10 +36,14 @@ class NvmeofDevice final : public Device, public Connection::Owner, public Sessi
   Task<void> refresh();
 
   void connection_lost(Connection& connection) noexcept override;
+  void queue_has_room() noexcept override;
   void session_lost(OpResult why) noexcept override;
   void namespaces_changed() noexcept override;
 
   Submit submit_pair(DeviceOp& op);
+  Submit full(unsigned requests) noexcept;
+  /// Of the I/O queue.
+  std::uint16_t depth() const noexcept { return std::min(target_.options.queue_depth, terms_.depth_max); }
   IoRequest* take() noexcept;
   void put_back(IoRequest& request) noexcept;
   void done(IoRequest& request) noexcept;
@@ -59,6 +65,8 @@ class NvmeofDevice final : public Device, public Connection::Owner, public Sessi
   std::unique_ptr<IoRequest[]> requests_;
   std::unique_ptr<Session> session_;
   Op changed_;  // carries device_changed() into poll()
+  Op room_;     // and device_has_room()
+  bool room_pending_ = false;
   std::string about_;
 };
 

@@ -59,6 +59,10 @@ class DeviceObserver {
   virtual void device_lost(OpResult why) noexcept = 0;
   /// Size or abilities changed: read limits() again.
   virtual void device_changed() noexcept = 0;
+  /// After `full`: there is room, and perhaps no completion told of it (a cancelled operation may keep its
+  /// place for a while after it was given back). Submit again. Never called by devices that give an
+  /// operation back together with its place.
+  virtual void device_has_room() noexcept {}
 };
 
 class Device {

@@ -135,6 +135,7 @@ class HostQueue {
   [[nodiscard]] bool ready() const { return stage_ == Stage::ready; }
   [[nodiscard]] unsigned depth() const { return depth_; }
   [[nodiscard]] unsigned outstanding() const { return depth_ - free_count_; }
+  [[nodiscard]] unsigned room() const { return free_count_; }
   [[nodiscard]] bool header_digest() const { return format_.header_digest; }
   [[nodiscard]] bool data_digest() const { return format_.data_digest; }
   [[nodiscard]] std::uint64_t copied_bytes() const { return receiver_.copied_bytes() + spared_bytes_; }
