@@ -75,6 +75,18 @@ TEST_F(NetstordData, KeepsWhatWasFlushedOverAKill) {
   EXPECT_TRUE(holds(volume, 1 << 20, forced));
 }
 
+TEST_F(NetstordData, ServesAtTheSamePortAtOnceAfterAKill) {
+  std::string address = "127.0.0.1:0";
+  for (int i = 0; i < 6; ++i) {
+    ServerProcess server(folder, {"--listen", address});
+    ASSERT_TRUE(server.wait_ready()) << "the port of a server that was killed is free";
+    address = "127.0.0.1:" + std::to_string(server.port(1));
+    const Volume volume = open(server);  // connections are no hindrance either
+    ASSERT_TRUE(volume.flush().get());
+    EXPECT_EQ(server.kill(SIGKILL), 128 + SIGKILL);
+  }
+}
+
 TEST_F(NetstordData, KeepsWhateverItAnsweredBeforeItStopped) {
   std::vector<std::uint64_t> answered;
   constexpr std::size_t kBytes = 64 * 1024;

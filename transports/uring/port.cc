@@ -3,6 +3,8 @@
 
 #include "transports/socket.h"
 
+#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -12,7 +14,15 @@
 namespace netstor::uring {
 namespace {
 
+/// The ring waits on an epoll descriptor that waits on the watched one. A ring holds on to what it waits for
+/// until the kernel's workers have taken it apart, some time after its process has ended or was killed: a
+/// listener held so would keep its port from the process that follows. epoll holds on to nothing.
 struct UringWatch : Watch, Request {
+  ~UringWatch() {
+    if (epoll >= 0) ::close(epoll);
+  }
+  int epoll = -1;
+  bool known = false;  // to epoll
   bool armed = false;
   bool dropped = false;
 };
@@ -81,6 +91,7 @@ Watch& UringPort::make_watch(int fd, void (*ready)(Watch&) noexcept, void* user)
   watch->fd = fd;
   watch->ready = ready;
   watch->user = user;
+  watch->epoll = ::epoll_create1(EPOLL_CLOEXEC);
   watch->completed = [](Request& request, std::int32_t, std::uint32_t) noexcept {
     auto& self = static_cast<UringWatch&>(request);
     self.armed = false;
@@ -96,8 +107,14 @@ Watch& UringPort::make_watch(int fd, void (*ready)(Watch&) noexcept, void* user)
 void UringPort::arm(Watch& watch, short events) {
   auto& self = static_cast<UringWatch&>(watch);
   self.armed = true;
+  epoll_event event{.events = static_cast<std::uint32_t>(events), .data = {}};
+  const bool behind =
+      ::epoll_ctl(self.epoll, self.known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, self.fd, &event) == 0;
+  self.known = behind;
   io_uring_sqe& sqe = ring_.prepare(&self);
-  io_uring_prep_poll_add(&sqe, self.fd, static_cast<unsigned>(events));
+  // Where there is no epoll left the ring waits on the descriptor itself.
+  io_uring_prep_poll_add(&sqe, behind ? self.epoll : self.fd,
+                         behind ? POLLIN : static_cast<unsigned>(events));
   io_uring_sqe_set_data(&sqe, static_cast<Request*>(&self));
 }
 
