@@ -6,8 +6,12 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <stdexcept>
 #include <thread>
 
@@ -265,6 +269,21 @@ TEST(Runtime, AnIdleShardSleeps) {
   EXPECT_GT(before.sleeps, 0U);
   // The two metrics() calls wake it; nothing else does.
   EXPECT_LE(after.sleeps - before.sleeps, 4U);
+}
+
+// io_uring interrupts the thread that made a ring, some time after the ring's end.
+TEST(Runtime, InterruptsNoSystemCallOfItsCaller) {
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  const timeval patience{.tv_sec = 0, .tv_usec = 20'000};
+  ASSERT_EQ(::setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+  for (int i = 0; i < 20; ++i) {
+    Runtime runtime = start();
+    char byte = 0;
+    ASSERT_EQ(::recv(ends[0], &byte, 1, 0), -1);
+    ASSERT_EQ(errno, EAGAIN) << std::strerror(errno);
+  }
+  for (const int end : ends) ::close(end);
 }
 
 TEST(BufferPool, GivesAndTakesBack) {

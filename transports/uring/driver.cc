@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <system_error>
+#include <thread>
 
 namespace netstor {
 namespace uring {
@@ -32,6 +34,25 @@ std::string why_not(int error) {
   return std::strerror(error);
 }
 
+/// The kernel interrupts the thread that made a ring when the ring has ended, some time later: a caller
+/// that blocks in a system call by then would see EINTR. So rings that are only looked at are made by a
+/// thread that does not outlive them. Answers 0 or a negative errno value.
+template <class Look>
+int look_at_a_ring(Look look) {
+  int error = 0;
+  try {
+    std::thread([&] {
+      Metrics unused;
+      Ring ring(unused);
+      error = ring.open();
+      if (error == 0) look(ring);
+    }).join();
+  } catch (const std::system_error& failure) {
+    return -failure.code().value();
+  }
+  return error;
+}
+
 class UringDriver final : public Driver {
  public:
   std::string_view name() const noexcept override { return "uring"; }
@@ -40,9 +61,7 @@ class UringDriver final : public Driver {
     return {.links = true, .devices = true, .registered_memory = true, .kernel_sleep = true};
   }
   std::optional<std::string> probe() const override {
-    Metrics unused;
-    Ring ring(unused);
-    const int error = ring.open();
+    const int error = look_at_a_ring([](const Ring&) {});
     if (error == 0) return std::nullopt;
     return why_not(-error);
   }
@@ -65,22 +84,27 @@ Driver& uring_driver() noexcept {
 }
 
 std::vector<Capability> uring_capabilities() {
-  Metrics unused;
-  uring::Ring ring(unused);
-  if (const int error = ring.open(); error != 0) return {};
+  unsigned flags = 0;
+  bool memory_table = false;
+  bool can_send_zc = false;
+  const int error = uring::look_at_a_ring([&](const uring::Ring& ring) {
+    flags = ring.setup_flags();
+    memory_table = ring.has_memory_table();
+    io_uring_probe* const probe = io_uring_get_probe();  // makes a ring of its own
+    can_send_zc = probe != nullptr && io_uring_opcode_supported(probe, IORING_OP_SEND_ZC) != 0;
+    io_uring_free_probe(probe);
+  });
+  if (error != 0) return {};
   std::vector<Capability> all;
   const auto add = [&](std::string name, bool available, std::string since) {
     all.push_back(
         {"uring." + std::move(name), available, available ? "" : "needs Linux " + std::move(since)});
   };
-  const unsigned flags = ring.setup_flags();
   add("single_issuer", (flags & IORING_SETUP_SINGLE_ISSUER) != 0, "6.0");
   add("defer_taskrun", (flags & IORING_SETUP_DEFER_TASKRUN) != 0, "6.1");
-  add("registered_buffers", ring.has_memory_table(), "5.19");
-  io_uring_probe* const probe = io_uring_get_probe();
-  add("send_zc", probe != nullptr && io_uring_opcode_supported(probe, IORING_OP_SEND_ZC) != 0, "6.0");
+  add("registered_buffers", memory_table, "5.19");
+  add("send_zc", can_send_zc, "6.0");
   if (all.back().available) all.back().reason = "not used: it does not pay below tens of KiB a piece";
-  io_uring_free_probe(probe);
   return all;
 }
 
