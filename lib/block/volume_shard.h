@@ -19,7 +19,7 @@ class VolumeCore;
 class VolumeShard final : DeviceObserver, StopHook {
  public:
   VolumeShard(VolumeCore& core, ShardLoop& loop);
-  ~VolumeShard();
+  ~VolumeShard() override;
   VolumeShard(const VolumeShard&) = delete;
   VolumeShard& operator=(const VolumeShard&) = delete;
 

@@ -9,14 +9,13 @@ namespace netstor {
 namespace {
 
 using detail::State;
-using detail::StateBase;
 
 /// A sleeping future: the alarm lives in its state, so a sleep allocates nothing of its own.
 class SleepState final : public State<void> {
  public:
   SleepState() noexcept {
-    destroy = [](StateBase& self) noexcept { dispose(static_cast<SleepState&>(self)); };
-    on_cancel = [](StateBase& self) noexcept {
+    destroy = [](detail::StateBase& self) noexcept { dispose(static_cast<SleepState&>(self)); };
+    on_cancel = [](detail::StateBase& self) noexcept {
       auto& sleeper = static_cast<SleepState&>(self);
       detail::current_loop->disarm(sleeper.alarm);
       sleeper.end(Error(ErrorKind::cancelled, "a sleep was cancelled"));
