@@ -124,6 +124,7 @@ void VolumeOp::launch() noexcept {
 
 bool VolumeOp::take_slice(Fragment& fragment) noexcept {
   if (planned_ == length_) return false;
+  fragment.may_have_happened = false;
   fragment.offset = offset_ + planned_;
   fragment.length = std::min(slice_bytes_max_, length_ - planned_);
   if (fragment.verb == DeviceVerb::compare_and_write) {
@@ -167,10 +168,9 @@ void VolumeOp::fragment_done(Fragment& fragment) noexcept {
       shard_.submit(fragment);
       return;
     }
-  } else if (failure_.ok) {
-    failure_ = result;
-  } else if (result.effect == Effect::unknown) {
-    failure_.effect = Effect::unknown;
+  } else {
+    if (failure_.ok) failure_ = result;
+    if (result.effect == Effect::unknown || fragment.may_have_happened) failure_.effect = Effect::unknown;
   }
   if (--outstanding_ == 0) finish();
 }

@@ -26,6 +26,7 @@ struct Fragment : DeviceOp {
   Fragment* before = nullptr;   // in the waiting list
   Fragment* after = nullptr;
   Place place = Place::idle;
+  bool may_have_happened = false;  // an earlier try of this slice, of which no answer came
   std::uint16_t capacity = 1;  // of slices()
   iovec slice{};               // further ones follow the block of a fragment that was made by make()
 

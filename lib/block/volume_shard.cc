@@ -42,6 +42,8 @@ void VolumeShard::completed(Fragment& fragment) noexcept {
   if (!fragment.result.ok && !cancelled && path_ != Path::gone &&
       may_replay(fragment.verb, fragment.parent->options(), fragment.result)) {
     ++loop_.metrics().replays;
+    // However the next try ends, this one may have happened.
+    fragment.may_have_happened |= fragment.result.effect == Effect::unknown;
     wait(fragment);
   } else {
     fragment.parent->fragment_done(fragment);

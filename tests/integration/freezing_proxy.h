@@ -40,6 +40,7 @@ class FreezingProxy {
 
   std::uint16_t port() const { return port_; }
   void freeze() { frozen_ = true; }
+  void thaw() { frozen_ = false; }
   /// Ready when every connection of now is closed.
   void cut() {
     cut_ = true;

@@ -224,20 +224,44 @@ TEST_P(Nvmeof, RefusesPairsThatAQueueOfOneCannotHold) {
 
 // A command that was cancelled on its way keeps its place in the queue until the target answers.
 TEST_P(Nvmeof, GoesOnWhenTheLastPlaceWasACancelledCommands) {
-  Volume volume = *open({.queue_depth = 1});
+  test::FreezingProxy proxy(address_.port);
+  const std::string there = "nvme+tcp://127.0.0.1:" + std::to_string(proxy.port()) + "/" + kNqn;
+  Volume volume = *Volume::open(*host_, there, {.queue_depth = 1}).get();
   Buffer first = *Buffer::allocate(4096), second = *Buffer::allocate(4096);
+  proxy.freeze();
   const auto task = [&]() -> Task<void> {
-    for (int i = 0; i < 50; ++i) {
-      auto cancelled = volume.read(0, first.bytes());
-      NETSTOR_CHECK(co_await yield());
-      cancelled.cancel();
-      auto waiting = with_deadline(volume.read(0, second.bytes()), std::chrono::seconds(20));
-      static_cast<void>(co_await std::move(cancelled));
-      NETSTOR_CHECK(co_await std::move(waiting));
-    }
+    auto cancelled = volume.read(0, first.bytes());
+    NETSTOR_CHECK(co_await sleep(std::chrono::milliseconds(20)));
+    cancelled.cancel();
+    auto waiting = with_deadline(volume.read(0, second.bytes()), std::chrono::seconds(20));
+    static_cast<void>(co_await std::move(cancelled));
+    proxy.thaw();
+    NETSTOR_CHECK(co_await std::move(waiting));
     co_return ok();
   };
   host_->shard(0).run_on(task).get().value();
+  volume.close().get().value();
+}
+
+TEST_P(Nvmeof, RemembersThatAWriteWhichWaitsForItsNextTryMayHaveHappened) {
+  test::FreezingProxy proxy(address_.port);
+  const std::string there = "nvme+tcp://127.0.0.1:" + std::to_string(proxy.port()) + "/" + kNqn;
+  Volume volume = *Volume::open(*host_, there, {.connect_timeout = std::chrono::milliseconds(100)}).get();
+  const Buffer from = filled(4096, 7);
+  proxy.freeze();
+  const auto task = [&]() -> Task<void> {
+    auto write = volume.write(0, from.bytes(), {.idempotent = true});
+    NETSTOR_CHECK(co_await sleep(std::chrono::milliseconds(20)));
+    proxy.cut();
+    NETSTOR_CHECK(co_await sleep(std::chrono::milliseconds(50)));
+    write.cancel();
+    Result<void> cancelled = co_await std::move(write);
+    co_return cancelled;
+  };
+  const auto cancelled = host_->shard(0).run_on(task).get();
+  ASSERT_FALSE(cancelled.ok());
+  EXPECT_EQ(cancelled.error().kind(), ErrorKind::cancelled) << cancelled.error();
+  EXPECT_EQ(cancelled.error().effect(), Effect::unknown);
   volume.close().get().value();
 }
 
