@@ -53,7 +53,10 @@ CLOSED = [
 THIRD_PARTY = [
     ("liburing", r"liburing|linux/io_uring\.h", r"transports/uring/"),
     ("verbs", r"(infiniband|rdma)/", r"transports/rdma/"),
-    ("OpenSSL", r"openssl/", r"lib/proto/tls/|tools/netstor/hash\."),
+    ("OpenSSL", r"openssl/", r"lib/proto/tls/|lib/base/hash\.|tools/netstor/hash\."),
+    ("Boost.Beast", r"boost/", r"lib/wire/http/"),
+    ("pugixml", r"pugixml", r"lib/wire/s3/"),
+    ("RocksDB", r"rocksdb/", r"server/store/"),
     ("gRPC and protobuf", r"(grpc|grpcpp|google/protobuf)/|.*\.pb\.h$",
      r"server/control/|tools/netstor/admin"),
     ("pybind11", r"pybind11/", r"bindings/"),
@@ -61,7 +64,7 @@ THIRD_PARTY = [
     ("ISA-L", r"isa-l(\.h|/)", r"lib/base/|server/store/"),
     ("spdlog", r"spdlog/", r"lib/base/|server/|tools/"),
     ("CLI11", r"CLI/", r"server/netstord|tools/"),
-    ("nlohmann-json", r"nlohmann/", r"server/|tools/"),
+    ("nlohmann-json", r"nlohmann/", r"server/|tools/|lib/object/"),
     ("GoogleTest", r"(gtest|gmock)/", r"$^"),
     ("Google Benchmark", r"benchmark/", r"$^"),
 ]
