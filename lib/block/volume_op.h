@@ -27,8 +27,8 @@ struct Fragment : DeviceOp {
   Fragment* after = nullptr;
   Place place = Place::idle;
   bool may_have_happened = false;  // an earlier try of this slice, of which no answer came
-  std::uint16_t capacity = 1;  // of slices()
-  iovec slice{};               // further ones follow the block of a fragment that was made by make()
+  std::uint16_t capacity = 1;      // of slices()
+  iovec slice{};                   // further ones follow the block of a fragment that was made by make()
 
   iovec* slices() noexcept { return &slice; }
 };
