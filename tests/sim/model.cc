@@ -27,6 +27,8 @@ void BlockModel::write_done(Ticket ticket, bool durable) {
   Request& write = requests_[ticket.index];
   write.end = now();
   write.under_way = false;
+  // The answer may have been sent before the power failed and come after: then the write is lost or not.
+  if (write.begin < power_failure_ && !durable) return;
   write.acknowledged = true;
   for (std::uint64_t i = write.first; i < write.first + write.count; ++i) {
     for (Candidate& candidate : blocks_[i]) {
@@ -98,7 +100,7 @@ void BlockModel::narrow(Block& block, Version seen, Moment begin) {
   if (power_failure_ > begin) return;
   const auto version = [&](const Candidate& candidate) { return requests_[candidate.write].version; };
   const bool survivor = std::all_of(block.begin(), block.end(), [&](const Candidate& candidate) {
-    return version(candidate) != seen || candidate.hidden != kNever ||
+    return version(candidate) != seen || candidate.hidden < begin ||
            (candidate.survived && older(candidate, power_failure_ + 1));
   });
   for (Candidate& candidate : block) {

@@ -111,10 +111,33 @@ TEST_F(Model, FlushCoversOnlyWhatWasAnsweredBeforeItBegan) {
   EXPECT_EQ(model.allowed(0), (Versions{kZeroes, 1}));
 }
 
+TEST_F(Model, AnswerThatComesAfterThePowerFailureProvesNothing) {
+  write(0, 1);
+  flush();
+  const auto crossing = model.begin_write(0, 1, 2);
+  model.power_failed();
+  model.write_done(crossing, false);
+  EXPECT_EQ(model.allowed(0), (Versions{1, 2}));
+  const auto through = model.begin_write(1, 1, 3);
+  model.power_failed();
+  model.write_done(through, true);
+  EXPECT_EQ(model.allowed(1), (Versions{3}));
+}
+
 TEST_F(Model, WriteThroughSurvives) {
   write(0, 1, true);
   model.power_failed();
   EXPECT_EQ(model.allowed(0), (Versions{1}));
+}
+
+TEST_F(Model, ReadThatWasOvertakenByAWriteProvesNothingOfTheMedium) {
+  model.power_failed();
+  write(0, 1);
+  const auto reading = model.begin_read();
+  write(0, 2);
+  EXPECT_FALSE(model.read_done(reading, 0, std::array{Version{1}}));
+  model.power_failed();
+  EXPECT_EQ(model.allowed(0), (Versions{kZeroes, 1, 2}));
 }
 
 TEST_F(Model, ZeroesReadAfterAFailureProveNothingWhenTheyWereAlsoWrittenSince) {
