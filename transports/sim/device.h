@@ -17,7 +17,7 @@ class SimPort;
 class SimDevice final : public Device {
  public:
   static constexpr unsigned kDepth = 32;
-  static constexpr std::uint32_t kTransferBytesMax = 256 << 10;
+  static constexpr std::uint32_t kTransferBytesMax = 1 << 20;
   static constexpr std::uint32_t kAtomicBytes = 4096;
 
   SimDevice(SimPort& port, Disk& disk, bool writable);
