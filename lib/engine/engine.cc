@@ -117,13 +117,19 @@ Result<void> Engine::start_threads() {
 void Engine::stop() noexcept {
   struct Stop : Runnable {
     ShardLoop* loop = nullptr;
+    Settling* settling = nullptr;
   };
   const std::size_t running = options_.embedded ? loops_.size() : threads_.size();
   unstopped_ -= static_cast<unsigned>(loops_.size() - running);
   std::vector<Stop> stops(running);
+  Settling settling(static_cast<std::ptrdiff_t>(running));
   for (std::size_t i = 0; i < running; ++i) {
     stops[i].loop = loops_[i].get();
-    stops[i].run = [](Runnable& self) noexcept { static_cast<Stop&>(self).loop->stop(); };
+    stops[i].settling = &settling;
+    stops[i].run = [](Runnable& self) noexcept {
+      auto& order = static_cast<Stop&>(self);
+      order.loop->stop(order.settling);
+    };
     loops_[i]->post(stops[i]);
   }
   if (!options_.embedded) {
@@ -136,8 +142,15 @@ void Engine::stop() noexcept {
       act(*loop);
     }
   };
+  const auto turn_all = [&] {
+    bool busy = false;
+    each([&](ShardLoop& loop) { busy |= loop.turn(); });
+    return busy;
+  };
   Loop* before = current_loop;
-  while (unstopped_.load() > 0) each([](ShardLoop& loop) { loop.turn(); });
+  while (unstopped_.load() > 0) turn_all();
+  for (unsigned round = 0; round < Settling::kRoundsMax && turn_all(); ++round) {
+  }
   each([&](ShardLoop& loop) {
     loop.drop_ports();
     if (before == &loop) before = nullptr;

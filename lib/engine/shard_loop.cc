@@ -19,6 +19,7 @@ namespace {
 constexpr unsigned kCompletionsPerPoll = 256;
 constexpr unsigned kTasksPerTurn = 4096;
 constexpr unsigned kIdleTurnsPerClock = 16;
+constexpr unsigned kSettlingTurnsMax = 1000;
 constexpr Duration kStopGrain =
     std::chrono::milliseconds(1);  // how often an ending shard looks at the others
 }  // namespace
@@ -124,6 +125,14 @@ bool ShardLoop::turn() noexcept {
   return ran || done > 0;
 }
 
+void ShardLoop::settle() noexcept {
+  do {
+    bool busy = false;
+    for (unsigned turns = 0; turns < kSettlingTurnsMax && turn(); ++turns) busy = true;
+    settling_->found(busy);
+  } while (!settling_->quiet());
+}
+
 void ShardLoop::run() noexcept {
   current_loop = this;
   while (!stopped()) {
@@ -137,6 +146,7 @@ void ShardLoop::run() noexcept {
     }
     if (config_.poll_budget == Duration::zero() && idle_ && head_ == nullptr) sleep();
   }
+  settle();
   drop_ports();
   current_loop = nullptr;
 }
@@ -231,8 +241,9 @@ bool ShardLoop::turn_embedded() noexcept {
   return true;
 }
 
-void ShardLoop::stop() noexcept {
+void ShardLoop::stop(Settling* settling) noexcept {
   stopping_ = true;
+  settling_ = settling;
   // Everyone who sleeps is told; what they start anew answers `cancelled` at once.
   timers_.fire_until(Time::max());
   struct Ended : Runnable {

@@ -13,6 +13,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/random.h"
 #include "lib/engine/mailbox.h"
+#include "lib/engine/settling.h"
 #include "lib/engine/timers.h"
 
 #include <functional>
@@ -75,9 +76,9 @@ class ShardLoop final : public Loop, public PortContext {
   bool stopped() const noexcept { return config_.unstopped->load(std::memory_order_acquire) == 0; }
   void add_stop_hook(StopHook& hook) { hooks_.push_back(&hook); }
   void remove_stop_hook(StopHook& hook) noexcept { std::erase(hooks_, &hook); }
-  /// On the shard's thread: runs the hooks and answers every sleeper. run() ends when all shards are done,
-  /// so that what a hook sends to another shard still comes back.
-  void stop() noexcept;
+  /// On the shard's thread: runs the hooks and answers every sleeper. run() ends when the hooks of all shards
+  /// are done, and then nothing is left to do on any of them.
+  void stop(Settling* settling) noexcept;
   /// On the shard's thread, when nothing runs any more: gives the ports back.
   void drop_ports() noexcept;
 
@@ -89,6 +90,7 @@ class ShardLoop final : public Loop, public PortContext {
   void wait_on_all(Time deadline) noexcept;
   void arm_timer_fd(Time deadline) noexcept;
   bool run_queue() noexcept;
+  void settle() noexcept;
   void wake() noexcept;
 
   Config config_;
@@ -104,6 +106,7 @@ class ShardLoop final : public Loop, public PortContext {
   std::atomic<Port*> sleeper_{nullptr};  // whom to wake while sleeping_; null: event_
   bool idle_ = false;
   bool stopping_ = false;
+  Settling* settling_ = nullptr;
   std::vector<StopHook*> hooks_;
   // Waiting on several descriptors at once, and embedding; made when first needed.
   int epoll_ = -1;
