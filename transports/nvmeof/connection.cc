@@ -111,6 +111,19 @@ void Connection::received() {
   port_.loop().arm(alarm_, port_.loop().now() + kPartingLimit);
 }
 
+Error Connection::error(std::string_view what) const {
+  using nvme::tcp::HostFault;
+  Error error = why_.error(std::string(what) + " of " + std::string(peer()));
+  const std::optional<HostFault>& fault = queue_.fault();
+  if (!fault) return error;
+  std::string text = error.text() + ": the target ";
+  text += fault->kind == HostFault::Kind::protocol ? "broke NVMe/TCP: " : "ended the connection: ";
+  text += to_string(fault->error.fes);
+  if (fault->error.fes == nvme::tcp::Fes::invalid_pdu_header_field)
+    text += " at byte " + std::to_string(fault->error.fei);
+  return {error.kind(), std::move(text), error.effect()};
+}
+
 void Connection::give_up(OpResult why) {
   if (state_ != State::open) return;
   lost_ = true;

@@ -41,6 +41,8 @@ class Connection {
   /// Why it is not open any more.
   const OpResult& why() const noexcept { return why_; }
   std::string_view peer() const noexcept { return link_->peer(); }
+  /// The same for people; `what` was tried.
+  Error error(std::string_view what) const;
 
   /// Ends the link; then everything outstanding is given back as lost, and `closed` completes. Called once,
   /// also after a loss.

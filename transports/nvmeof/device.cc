@@ -206,12 +206,8 @@ Submit NvmeofDevice::submit_pair(DeviceOp& op) {
 
 void NvmeofDevice::done(IoRequest& request) noexcept {
   DeviceOp& op = *request.op;
-  OpResult lost = why_;
-  if (state_ == State::live) {
-    // The queue gives back its requests before it says that it is gone.
-    lost = io_->why();
-    lost.kind = ErrorKind::disconnected;
-  }
+  // The queue gives back its requests before it says that it is gone.
+  const OpResult lost = state_ == State::live ? io_->why().as_lost_path() : why_;
   OpResult result = result_of(request, lost);
   IoRequest* const partner = request.partner;
   if (partner != nullptr && partner->partner == &request) {
@@ -257,8 +253,7 @@ void NvmeofDevice::cancel(DeviceOp& op) {
 void NvmeofDevice::connection_lost(Connection&) noexcept {
   if (state_ == State::opening || state_ == State::closing) return;
   if (state_ == State::live) {
-    why_ = io_->why();
-    why_.kind = ErrorKind::disconnected;
+    why_ = io_->why().as_lost_path();
     state_ = State::lost;
     if (session_) session_->give_up(why_);
   }
@@ -268,8 +263,7 @@ void NvmeofDevice::connection_lost(Connection&) noexcept {
 void NvmeofDevice::session_lost(OpResult why) noexcept {
   if (state_ != State::live && state_ != State::opening) return;
   const bool live = std::exchange(state_, State::lost) == State::live;
-  why_ = why;
-  why_.kind = ErrorKind::disconnected;
+  why_ = why.as_lost_path();
   // The observer hears of it when the queue has given back its requests.
   if (live) io_->give_up(why_);
 }

@@ -59,11 +59,11 @@ inline Task<Answer> execute(Connection& connection, const char* what, nvme::Comm
   exchange.deadline = connection.port().loop().now() + limit;
   co_await exchange;
   if (exchange.outcome != nvme::tcp::HostOutcome::answered) {
-    co_return connection.why().error(std::string(what) + " of " + std::string(connection.peer()));
+    co_return connection.error(what);
   }
   if (!exchange.status.ok()) {
     const auto dialect = command.is_fabrics() ? nvme::StatusDialect::fabrics : nvme::StatusDialect::nvm;
-    co_return error_of(exchange.status, dialect, what);
+    co_return error_of(exchange.status, dialect, what, exchange.result);
   }
   co_return Answer{.result = exchange.result, .sqhd = exchange.sqhd};
 }

@@ -187,7 +187,7 @@ Task<void> Session::identify(nvme::Identify what, std::uint32_t nsid, std::vecto
   co_return ok();
 }
 
-Task<void> Session::get_log(const nvme::GetLogPage& log, MutableBytes into) {
+Task<void> Session::get_log(nvme::GetLogPage log, MutableBytes into) {
   auto asking = execute(*connection_, "Get Log Page", nvme::make_get_log_page(0, nvme::kNsidAll, log),
                         target_.options.connect_timeout, into, nvme::tcp::Transfer::from_controller);
   NETSTOR_CHECK(co_await std::move(asking));

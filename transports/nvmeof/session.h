@@ -39,7 +39,7 @@ class Session final : public Connection::Owner {
   void give_up(OpResult why);
 
   Task<void> identify(nvme::Identify what, std::uint32_t nsid, std::vector<std::byte>& into);
-  Task<void> get_log(const nvme::GetLogPage& log, MutableBytes into);
+  Task<void> get_log(nvme::GetLogPage log, MutableBytes into);
 
   const ControllerFacts& facts() const noexcept { return facts_; }
   std::uint16_t cntlid() const noexcept { return cntlid_; }

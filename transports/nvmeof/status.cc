@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdio>
 
+#include "lib/wire/fabrics/fabrics_command.h"
+
 namespace netstor::nvmeof {
 
 namespace {
@@ -82,6 +84,50 @@ Meaning meaning_of(Status status, StatusDialect dialect) noexcept {
   return {status, ErrorKind::device_error, false};
 }
 
+struct Advice {
+  ErrorKind kind;
+  std::string_view words;
+};
+
+/// For the parameter of Connect that the target names.
+constexpr struct {
+  nvme::ConnectRefused where;
+  Advice advice;
+} kRefusedParameters[] = {
+    {nvme::kRefusedSubnqn,
+     {ErrorKind::not_found,
+      ": no such subsystem for this host; a discovery at the same address lists what there is"}},
+    {nvme::kRefusedHostnqn,
+     {ErrorKind::invalid_argument, ": it takes our host NQN for none; set VolumeOptions::host_nqn"}},
+    {nvme::kRefusedHostid,
+     {ErrorKind::invalid_argument, ": it does not take our host identifier; set VolumeOptions::host_nqn"}},
+    {nvme::kRefusedCntlid, {ErrorKind::not_found, ": the controller is gone; open the volume again"}},
+    {nvme::kRefusedQid,
+     {ErrorKind::invalid_argument, ": it does not take so many queues; lower VolumeOptions::queues"}},
+    {nvme::kRefusedSqsize,
+     {ErrorKind::invalid_argument, ": it does not take the queue's size; lower VolumeOptions::queue_depth"}},
+    {nvme::kRefusedKato,
+     {ErrorKind::invalid_argument, ": it does not take the time; change VolumeOptions::keep_alive"}},
+};
+
+/// What to do when a Connect is refused; `dw0` says where the target saw the fault.
+Advice advice_of(Status status, std::uint32_t dw0, ErrorKind kind) noexcept {
+  if (status.is(FabricsStatus::connect_invalid_parameters)) {
+    const nvme::ConnectRefused where = nvme::decode_connect_refused(dw0);
+    for (const auto& each : kRefusedParameters) {
+      if (each.where == where) return each.advice;
+    }
+  } else if (status.is(FabricsStatus::connect_invalid_host)) {
+    return {kind,
+            ": let this host's NQN in at the target, or set VolumeOptions::host_nqn to one that it knows"};
+  } else if (status.is(FabricsStatus::controller_busy)) {
+    return {kind, ": the target has no controller or queue left; try again later"};
+  } else if (status.is(FabricsStatus::authentication_required)) {
+    return {kind, ": this build cannot authenticate in-band; switch it off for this host at the target"};
+  }
+  return {kind, {}};
+}
+
 }  // namespace
 
 OpResult result_of(Status status, StatusDialect dialect, bool changes) noexcept {
@@ -90,12 +136,18 @@ OpResult result_of(Status status, StatusDialect dialect, bool changes) noexcept 
                            changes && !meaning.untouched ? Effect::unknown : Effect::none);
 }
 
-Error error_of(Status status, StatusDialect dialect, std::string_view what) {
+Error error_of(Status status, StatusDialect dialect, std::string_view what, std::uint64_t result) {
   std::array<char, 40> code{};
   std::snprintf(code.data(), code.size(), " (NVMe status %03Xh)", status.raw() & 0x7FFu);
-  const OpResult result = result_of(status, dialect, false);
-  return {result.kind, std::string(what) + ": " + std::string(nvme::to_string(status, dialect)) + code.data(),
-          Effect::none, Origin::nvme, result.native};
+  const OpResult failure = result_of(status, dialect, false);
+  std::string text = std::string(what) + ": " + std::string(nvme::to_string(status, dialect)) + code.data();
+  ErrorKind kind = failure.kind;
+  if (dialect == StatusDialect::fabrics) {
+    const Advice advice = advice_of(status, static_cast<std::uint32_t>(result), kind);
+    kind = advice.kind;
+    text += advice.words;
+  }
+  return {kind, std::move(text), Effect::none, Origin::nvme, failure.native};
 }
 
 }  // namespace netstor::nvmeof

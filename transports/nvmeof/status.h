@@ -13,7 +13,7 @@ namespace netstor::nvmeof {
 /// Never ok. `changes`: the command may change what is stored, so that a failure half way matters.
 OpResult result_of(nvme::Status status, nvme::StatusDialect dialect, bool changes) noexcept;
 
-/// "WHAT: lba out of range (NVMe status 080h)".
-Error error_of(nvme::Status status, nvme::StatusDialect dialect, std::string_view what);
+/// "WHAT: lba out of range (NVMe status 080h)". `result`: what else the completion says.
+Error error_of(nvme::Status status, nvme::StatusDialect dialect, std::string_view what, std::uint64_t result);
 
 }  // namespace netstor::nvmeof
