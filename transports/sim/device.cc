@@ -53,7 +53,7 @@ SimDevice::~SimDevice() {
 Duration SimDevice::draw_time() {
   FaultPlan& faults = world_.faults();
   Duration time = faults.service;
-  if (world_.random().chance(faults.slow)) {
+  if (world_.strikes(Fault::slow_disk, faults.slow)) {
     time += Duration(static_cast<std::int64_t>(
         world_.random().below(static_cast<std::uint64_t>(faults.slow_max.count()))));
   }
@@ -116,16 +116,16 @@ OpResult SimDevice::perform(DeviceOp& op) {
   FaultPlan& faults = world_.faults();
   Random& random = world_.random();
   if (op.verb == DeviceVerb::flush) {
-    if (random.chance(faults.flush_error)) return OpResult::system(EIO, Effect::unknown);
+    if (world_.strikes(Fault::flush_error, faults.flush_error)) return OpResult::system(EIO, Effect::unknown);
     disk_.flush();
     return OpResult::success();
   }
   if (!changes(op.verb)) {
-    if (random.chance(faults.read_error)) return OpResult::system(EIO);
+    if (world_.strikes(Fault::read_error, faults.read_error)) return OpResult::system(EIO);
   } else {
     const Effect effect = op.length > kAtomicBytes ? Effect::unknown : Effect::none;  // half is there already
-    if (random.chance(faults.no_space)) return OpResult::system(ENOSPC, effect);
-    if (random.chance(faults.write_error)) {
+    if (world_.strikes(Fault::no_space, faults.no_space)) return OpResult::system(ENOSPC, effect);
+    if (world_.strikes(Fault::write_error, faults.write_error)) {
       if (op.verb == DeviceVerb::write) write_some(op, 0.5);
       return OpResult::system(EIO, Effect::unknown);
     }
@@ -215,7 +215,9 @@ void SimDevice::die() {
   for (Slot& slot : slots_) {
     // The power fails in the middle of a write: any part of it may be there.
     if (slot.op == nullptr || slot.op->verb != DeviceVerb::write || !check(*slot.op).ok) continue;
-    if (slot.op->length > kAtomicBytes && world_.random().chance(0.5)) {
+    if (slot.begun) {
+      world_.met(Fault::torn_write);
+    } else if (slot.op->length > kAtomicBytes && world_.strikes(Fault::torn_write, 0.5)) {
       slot.begun = true;
       write_some(*slot.op, 0.5);
     }

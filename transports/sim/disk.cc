@@ -39,6 +39,7 @@ void Disk::lose_power() noexcept {
     }
   }
   world_.trace("cache-lost", lost);
+  world_.met(Fault::lost_block, lost);
 }
 
 }  // namespace netstor::sim

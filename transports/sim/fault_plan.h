@@ -5,6 +5,9 @@
 
 #include <netstor/options.h>
 
+#include <array>
+#include <cstdint>
+
 namespace netstor::sim {
 
 struct FaultPlan {
@@ -32,5 +35,32 @@ struct FaultPlan {
   double destage = 0;      ///< a write also moves one random cached block to the medium
   double lose_cached = 1;  ///< a power failure loses a cached block
 };
+
+/// What went wrong indeed: World counts it.
+enum class Fault : std::uint8_t {
+  split,
+  delay,
+  loss,
+  reset,
+  mute,
+  refused_connect,
+  lost_connect,
+  partition,
+  slow_disk,
+  read_error,
+  write_error,
+  flush_error,
+  no_space,
+  torn_write,
+  lost_block,
+  kill,
+  power_failure,
+};
+inline constexpr std::array<const char*, 17> kFaultNames = {
+    "short reads",        "delays",           "lost pieces",           "resets",
+    "mute links",         "refused connects", "lost connects",         "partitions",
+    "slow disk requests", "read errors",      "write errors",          "flush errors",
+    "full disks",         "torn writes",      "blocks lost in caches", "kills",
+    "power failures"};
 
 }  // namespace netstor::sim

@@ -30,7 +30,7 @@ void Network::connect(SimPort& port, ConnectOp& op) {
   // The shard's clock need not be the world's.
   attempt->deadline =
       op.deadline == Time::max() ? Time::max() : world_.now() + (op.deadline - port.context().loop().now());
-  attempt->lost = world_.random().chance(world_.faults().connect_lost);
+  attempt->lost = world_.strikes(Fault::lost_connect, world_.faults().connect_lost);
   attempt->fire = [](Event& event) noexcept {
     auto& self = static_cast<Attempt&>(event);
     self.network->attempt(self);
@@ -60,7 +60,7 @@ void Network::attempt(Attempt& attempt) {
     return world_.schedule(attempt, std::min(rest, std::max(world_.faults().retransmit, Duration(1))));
   }
   const auto found = listeners_.find(attempt.place);
-  if (found == listeners_.end() || world_.random().chance(world_.faults().refuse)) {
+  if (found == listeners_.end() || world_.strikes(Fault::refused_connect, world_.faults().refuse)) {
     return finish(attempt, OpResult::system(ECONNREFUSED));
   }
   auto connection = std::make_shared<Connection>(world_, from, to);

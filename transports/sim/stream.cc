@@ -17,14 +17,14 @@ std::size_t Stream::take(PieceCursor& from) {
   Random& random = world_.random();
   std::size_t bytes =
       std::min({from.remaining(), std::uint64_t{kPieceBytesMax}, std::uint64_t{kBytesMax - held_}});
-  if (bytes > 1 && random.chance(faults.split)) bytes = random.between(1, bytes - 1);
+  if (bytes > 1 && world_.strikes(Fault::split, faults.split)) bytes = random.between(1, bytes - 1);
   Piece piece{.arrives = world_.now() + faults.latency};
-  if (random.chance(faults.delay)) {
+  if (world_.strikes(Fault::delay, faults.delay)) {
     piece.arrives += Duration(
         static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(faults.delay_max.count()))));
   }
   Duration pause = faults.retransmit;
-  for (unsigned losses = 0; random.chance(faults.loss); pause *= 2) {
+  for (unsigned losses = 0; world_.strikes(Fault::loss, faults.loss); pause *= 2) {
     piece.arrives += pause;
     if (++losses < faults.losses_to_reset) continue;
     piece.mark = Mark::reset;
@@ -35,6 +35,7 @@ std::size_t Stream::take(PieceCursor& from) {
     bytes = random.between(1, bytes);
   }
   if (random.chance(faults.mute)) piece.mark = Mark::mute;
+  if (piece.mark != Mark::none) world_.met(piece.mark == Mark::mute ? Fault::mute : Fault::reset);
   if (piece.mark != Mark::none) world_.trace(piece.mark == Mark::mute ? "link-mute" : "link-reset", bytes);
   piece.bytes = static_cast<std::uint32_t>(bytes);
 
@@ -61,7 +62,7 @@ void Stream::arrive() noexcept {
 
 std::size_t Stream::read(PieceCursor& into) {
   std::size_t bytes = std::min<std::uint64_t>(into.remaining(), readable_);
-  if (bytes > 1 && world_.random().chance(world_.faults().split))
+  if (bytes > 1 && world_.strikes(Fault::split, world_.faults().split))
     bytes = world_.random().between(1, bytes - 1);
   const std::size_t straight = std::min(bytes, kBytesMax - begin_);
   into.give(&ring_[begin_], straight);

@@ -118,6 +118,7 @@ void World::set_cut(std::string_view from, std::string_view to, bool cut) {
   const std::pair way{std::string(from), std::string(to)};
   trace(cut ? "cut" : "join", cuts_.size());
   if (cut) {
+    met(Fault::partition);
     cuts_.insert(way);
   } else {
     cuts_.erase(way);
@@ -130,6 +131,7 @@ bool World::cut(std::string_view from, std::string_view to) const {
 
 void World::kill(std::string_view host, Death death) {
   trace(death == Death::power ? "power-failure" : "kill");
+  met(death == Death::power ? Fault::power_failure : Fault::kill);
   network_->kill(host, death == Death::process);
   for (auto& [order, port] : ports_) {
     if (port->host() == host) port->die();

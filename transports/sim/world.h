@@ -18,6 +18,7 @@
 #include "lib/base/random.h"
 #include "transports/sim/fault_plan.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -78,6 +79,15 @@ class World final : public Clock {
   Random& random() noexcept { return random_; }
   /// Changes take hold with the next thing that is drawn.
   FaultPlan& faults() noexcept { return faults_; }
+  using FaultCounts = std::array<std::uint64_t, kFaultNames.size()>;
+  void met(Fault fault, std::uint64_t times = 1) noexcept { met_[static_cast<std::size_t>(fault)] += times; }
+  /// Draws whether it happens now, and counts it when it does.
+  bool strikes(Fault fault, double probability) noexcept {
+    if (!random_.chance(probability)) return false;
+    met(fault);
+    return true;
+  }
+  const FaultCounts& faults_met() const noexcept { return met_; }
 
   void schedule(Event& event, Duration after) noexcept;
   void unschedule(Event& event) noexcept;
@@ -140,6 +150,7 @@ class World final : public Clock {
   std::vector<Event*> heap_;
   Random random_;
   FaultPlan faults_;
+  FaultCounts met_{};
   std::uint64_t hash_;
   std::vector<TraceLine> tail_;
   std::size_t traced_ = 0;
