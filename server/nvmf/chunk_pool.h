@@ -36,6 +36,7 @@ class ChunkPool {
 
   bool usable() const noexcept { return mapping_.data() != nullptr; }
   std::size_t count() const noexcept { return count_; }
+  std::size_t in_use() const noexcept { return count_ - free_.size(); }
   static unsigned chunks_for(std::uint64_t bytes) noexcept {
     return static_cast<unsigned>((bytes + kChunkBytes - 1) / kChunkBytes);
   }

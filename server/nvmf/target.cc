@@ -393,12 +393,15 @@ Task<Target::Counts> Target::do_count() {
   for (TargetShard* const shard : shards_) {
     if (shard == nullptr) continue;
     auto asking = runtime_.shard(shard->index()).run_on([shard] {
-      return Counts{.connections = shard->connections(), .controllers = shard->controllers()};
+      return Counts{.connections = shard->connections(),
+                    .controllers = shard->controllers(),
+                    .chunks = shard->pool().in_use()};
     });
     Result<Counts> some = co_await std::move(asking);
     if (!some) co_return std::move(some).error();
     counts.connections += some->connections;
     counts.controllers += some->controllers;
+    counts.chunks += some->chunks;
   }
   co_return counts;
 }

@@ -56,6 +56,7 @@ class Target {
   struct Counts {
     std::size_t connections = 0;
     std::size_t controllers = 0;
+    std::size_t chunks = 0;  ///< of the pools, lent to requests
   };
   Future<Counts> counts();
 
