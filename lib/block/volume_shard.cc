@@ -33,6 +33,7 @@ void VolumeShard::submit(Fragment& fragment) noexcept {
 }
 
 void VolumeShard::completed(Fragment& fragment) noexcept {
+  NETSTOR_ASSERT(fragment.place == Fragment::Place::device);  // completed twice
   fragment.place = Fragment::Place::idle;
   const bool cancelled = fragment.parent->cancelled();
   if (fragment.result.kind == ErrorKind::cancelled && !cancelled && !closed_) {
@@ -131,7 +132,7 @@ Task<void> VolumeShard::open(std::optional<Ticket> share) {
   if (!op.result.ok) {
     Error error = op.result.error("open " + core_.uri());
     if (op.detail.empty()) co_return std::move(error);
-    co_return Error(error.kind(), error.text() + ": " + op.detail, error.effect(), error.origin(),
+    co_return Error(error.kind(), "open " + core_.uri() + ": " + op.detail, error.effect(), error.origin(),
                     error.native());
   }
   device_ = std::move(op.device);
@@ -223,8 +224,7 @@ void VolumeShard::give_up() noexcept {
 void VolumeShard::device_lost(OpResult why) noexcept {
   if (path_ != Path::up) return;
   hold_on();
-  why_ = why;
-  why_.kind = ErrorKind::disconnected;
+  why_ = why.as_lost_path();
   core_.path_lost(*this);
 }
 
