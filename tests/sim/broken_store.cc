@@ -15,6 +15,7 @@ namespace {
 
 constexpr unsigned kEvery = 8;  // one write in so many meets the defect
 constexpr Duration kLate = std::chrono::milliseconds(20);
+constexpr Duration kNever = std::chrono::minutes(20);  // longer than a simulation waits for anything
 
 class BrokenStore final : public store::BlockStore {
  public:
@@ -30,9 +31,15 @@ class BrokenStore final : public store::BlockStore {
   Submit submit(store::StoreOp& op) override {
     if (op.verb == DeviceVerb::flush && defect_ == Defect::ignore_flush) return answer(op);
     if (op.verb != DeviceVerb::write || ++writes_ % kEvery != 0) return whole_->submit(op);
+    if (defect_ == Defect::complete_twice && twice_ == nullptr) return submit_twice(op);
     if (defect_ == Defect::misplace && op.offset + op.length < limits().size_bytes)
       op.offset += kPatternBytes;
     const bool free = !alarm_.armed() && late_.user == nullptr;
+    if (defect_ == Defect::forget && free) {
+      forgotten_ = &op;
+      loop_.arm(alarm_, loop_.now() + kNever);
+      return Submit::accepted;
+    }
     if (defect_ == Defect::acknowledge_before_store && free) {
       bytes_.resize(op.length);
       PieceCursor(op.pieces, op.piece_count).take(bytes_.data(), bytes_.size());
@@ -46,6 +53,7 @@ class BrokenStore final : public store::BlockStore {
 
   void close(Op& closed) override {
     if (alarm_.armed()) loop_.disarm(alarm_);
+    if (forgotten_ != nullptr) answer(*std::exchange(forgotten_, nullptr));
     whole_->close(closed);
   }
 
@@ -64,7 +72,20 @@ class BrokenStore final : public store::BlockStore {
     loop_.push(op.side.later);
     return Submit::accepted;
   }
+  Submit submit_twice(store::StoreOp& op) {
+    twice_ = std::exchange(op.complete, [](Op& done) noexcept {
+      auto& self = *static_cast<BrokenStore*>(done.user);
+      void (*const complete)(Op&) noexcept = std::exchange(self.twice_, nullptr);
+      complete(done);
+      complete(done);
+    });
+    op.user = this;  // the watcher around us has no use for it
+    const Submit submitted = whole_->submit(op);
+    if (submitted == Submit::full) op.complete = std::exchange(twice_, nullptr);
+    return submitted;
+  }
   void store_late() {
+    if (forgotten_ != nullptr) return static_cast<void>(answer(*std::exchange(forgotten_, nullptr)));
     piece_ = {bytes_.data(), bytes_.size()};
     late_.length = bytes_.size();
     late_.pieces = &piece_;
@@ -77,6 +98,8 @@ class BrokenStore final : public store::BlockStore {
   std::unique_ptr<store::BlockStore> whole_;
   const Defect defect_;
   unsigned writes_ = 0;
+  void (*twice_)(Op&) noexcept = nullptr;  // what the write to be completed twice calls
+  store::StoreOp* forgotten_ = nullptr;
   Alarm alarm_;
   std::vector<std::byte> bytes_;
   iovec piece_{};

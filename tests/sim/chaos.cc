@@ -26,7 +26,7 @@ FaultPlan Chaos::draw() {
   plan.refuse = sometimes(0.3);
   plan.connect_lost = sometimes(0.2);
   plan.service = draw_time(milliseconds(1));
-  plan.slow = sometimes(0.05);
+  plan.slow = sometimes(0.2);
   plan.read_error = sometimes(0.01);
   plan.write_error = sometimes(0.01);
   plan.flush_error = sometimes(0.05);

@@ -24,10 +24,12 @@ class DiskTarget final : public Target {
 }  // namespace
 
 std::optional<Defect> defect_of(std::string_view name) {
-  static constexpr std::array<std::pair<std::string_view, Defect>, 3> kDefects = {{
+  static constexpr std::array<std::pair<std::string_view, Defect>, 5> kDefects = {{
       {"acknowledge-before-store", Defect::acknowledge_before_store},
       {"ignore-flush", Defect::ignore_flush},
       {"misplace", Defect::misplace},
+      {"complete-twice", Defect::complete_twice},
+      {"forget", Defect::forget},
   }};
   for (const auto& [known, defect] : kDefects) {
     if (known == name) return defect;

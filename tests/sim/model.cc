@@ -51,6 +51,11 @@ void BlockModel::make_durable(std::uint32_t index) {
   }
 }
 
+void BlockModel::hint_done(Ticket ticket) {
+  requests_[ticket.index].under_way = false;
+  requests_[ticket.index].end = now();
+}
+
 void BlockModel::write_unknown(Ticket ticket) { requests_[ticket.index].under_way = false; }
 
 BlockModel::Violation BlockModel::write_undone(Ticket ticket) {

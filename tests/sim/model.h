@@ -35,6 +35,8 @@ class BlockModel {
   /// `version` is new, or kZeroes.
   Ticket begin_write(std::uint64_t first, std::uint64_t count, Version version);
   void write_done(Ticket write, bool durable);
+  /// A deallocation, begun as a write of zeroes: it may have done it or not, and will not do it later.
+  void hint_done(Ticket write);
   void write_unknown(Ticket write);
   /// Failed without effect: nobody may have seen it.
   Violation write_undone(Ticket write);

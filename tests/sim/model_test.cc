@@ -124,6 +124,14 @@ TEST_F(Model, AnswerThatComesAfterThePowerFailureProvesNothing) {
   EXPECT_EQ(model.allowed(1), (Versions{3}));
 }
 
+TEST_F(Model, DeallocatedBlocksAreOldOrZeroesAndStaySo) {
+  write(0, 1);
+  model.hint_done(model.begin_write(0, 1, kZeroes));
+  EXPECT_EQ(model.allowed(0), (Versions{kZeroes, 1}));
+  EXPECT_TRUE(read(0, 1));
+  EXPECT_FALSE(read(0, kZeroes));
+}
+
 TEST_F(Model, WriteThroughSurvives) {
   write(0, 1, true);
   model.power_failed();

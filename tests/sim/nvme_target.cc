@@ -7,6 +7,7 @@
 #include "tests/sim/broken_store.h"
 #include "tests/sim/pattern.h"
 #include "tests/sim/target.h"
+#include "tests/sim/watched_store.h"
 #include "transports/sim/disk.h"
 
 #include <unistd.h>
@@ -20,10 +21,9 @@ namespace netstor::sim {
 
 namespace {
 
-using std::chrono::minutes;
-
 constexpr const char* kNqn = "nqn.2026-01.io.netstor:simulated";
 constexpr std::uint16_t kPort = 4420;
+constexpr Duration kPatience = std::chrono::hours(1);  // not less than what Defect::forget keeps
 
 /// The file store looks whether its file still has a name, so there has to be one. Its bytes are the
 /// simulated disk's; one empty file serves all seeds.
@@ -52,6 +52,9 @@ class NvmeTarget final : public Target {
         shards_(shards),
         defect_(defect),
         disk_(world.disk(NamedFile::path(), kVolumeBlocks * kPatternBytes)) {
+    watch_.report = [this](std::string what) {
+      if (broken_.empty()) broken_ = std::move(what);
+    };
     // Drawn once: a server that was restarted is the same server.
     limits_.transfer_bytes_max = 1U << world.random().between(14, 20);
     limits_.queue_entries_max = static_cast<std::uint16_t>(1U << world.random().between(5, 7));
@@ -74,11 +77,13 @@ class NvmeTarget final : public Target {
   }
   void stop(Runtimes&) override { end(); }
   std::string missing() const override;
+  std::string broken() const override { return broken_; }
+  std::uint64_t completed() const override { return watch_.completed; }
 
  private:
   template <class T>
   Result<T> wait(Future<T> future) const {
-    if (!runtimes_.run_until([&] { return future.ready(); }, minutes(1))) {
+    if (!runtimes_.run_until([&] { return future.ready(); }, kPatience)) {
       return Error(ErrorKind::timed_out, "the server never answered");
     }
     return future.get();
@@ -92,6 +97,8 @@ class NvmeTarget final : public Target {
   const Defect defect_;
   Disk& disk_;
   nvme::ControllerLimits limits_;
+  StoreWatch watch_;
+  std::string broken_;
   std::unique_ptr<store::StoredVolume> volume_;
   std::optional<Runtime> runtime_;
   std::unique_ptr<nvmf::Target> target_;
@@ -107,6 +114,7 @@ Result<void> NvmeTarget::start() {
   NETSTOR_TRY_RETURN(volume_,
                      store::make_file_volume(identity, NamedFile::path(), disk_.size_bytes(), kPatternBytes));
   if (defect_ != Defect::none) volume_ = make_broken_volume(std::move(volume_), defect_);
+  volume_ = make_watched_volume(std::move(volume_), watch_);
   NETSTOR_TRY_RETURN(target_, make_target());
   nvmf::SubsystemConfig subsystem;
   subsystem.nqn = kNqn;
@@ -153,9 +161,9 @@ void NvmeTarget::end() {
 std::string NvmeTarget::missing() const {
   auto counts = wait(target_->counts());
   if (!counts) return counts.error().to_string();
-  if (counts->connections == 0 && counts->controllers == 0) return {};
-  return std::to_string(counts->connections) + " connections and " + std::to_string(counts->controllers) +
-         " controllers of the server";
+  if (counts->connections == 0 && counts->controllers == 0 && counts->chunks == 0) return {};
+  return std::to_string(counts->connections) + " connections, " + std::to_string(counts->controllers) +
+         " controllers and " + std::to_string(counts->chunks) + " buffers of the server";
 }
 
 }  // namespace

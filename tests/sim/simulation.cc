@@ -19,10 +19,17 @@ using Failure = std::optional<std::string>;
 // its way: a path that was lost without notice has been noticed, and a request that was abandoned has ended.
 constexpr Duration kQuiet = seconds(60);
 constexpr unsigned kTriesMax = 10;
+// Of the seeds: there is less to find on a disk without a network before it.
+constexpr double kDiskShare = 0.2;
 }  // namespace
 
 Simulation::Simulation(std::uint64_t seed, const SimulationOptions& options)
-    : options_(options), world_(seed) {
+    : options_(options), world_(seed), kind_(options.target), begin_(world_.now()) {
+  // A planted defect lives in the server's store.
+  if (kind_ == TargetKind::any) {
+    const bool disk = world_.random().chance(kDiskShare);
+    kind_ = disk && options.defect == Defect::none ? TargetKind::disk : TargetKind::nvme;
+  }
   if (options.trace) {
     world_.on_trace = [](const TraceLine& line) { std::fputs(World::to_string(line).c_str(), stderr); };
   }
@@ -67,9 +74,8 @@ std::optional<std::string> Simulation::run() {
 std::optional<std::string> Simulation::bring_up() {
   const auto server_shards = static_cast<unsigned>(world_.random().between(1, 3));
   const auto client_shards = static_cast<unsigned>(world_.random().between(1, 3));
-  target_ = options_.target == TargetKind::disk
-                ? make_disk_target(world_)
-                : make_nvme_target(world_, runtimes_, server_shards, options_.defect);
+  target_ = kind_ == TargetKind::disk ? make_disk_target(world_)
+                                      : make_nvme_target(world_, runtimes_, server_shards, options_.defect);
   if (Result<void> started = target_->start(); !started) return "start: " + started.error().to_string();
   auto client = runtimes_.start(kClientHost, client_shards);
   if (!client) return "client: " + client.error().to_string();
@@ -89,7 +95,6 @@ std::optional<std::string> Simulation::bring_up() {
   users_->volume = std::move(opened).value();
   chaos_ = std::make_unique<Chaos>(world_, runtimes_, *target_);
   chaos_->on_death = [this](World::Death death) {
-    ++deaths_;
     death == World::Death::power ? users_->model.power_failed() : users_->model.settle();
   };
   return std::nullopt;
@@ -104,7 +109,7 @@ std::optional<std::string> Simulation::work() {
     lanes.push_back(shard.run_on([this] { return users_->run(); }));
   }
   const auto done = [&] {
-    if (users_->violation() || chaos_->failure()) return true;
+    if (users_->violation() || chaos_->failure() || !target_->broken().empty()) return true;
     return std::all_of(lanes.begin(), lanes.end(), [](const auto& lane) { return lane.ready(); });
   };
   // Faults go on while there is work, but not for ever; then everything has to be answered.
@@ -112,6 +117,7 @@ std::optional<std::string> Simulation::work() {
   chaos_->heal();
   if (!ended) ended = runtimes_.run_until(done, minutes(10));
   if (chaos_->failure()) return "restart: " + *chaos_->failure();
+  if (!target_->broken().empty()) return target_->broken();
   if (users_->violation()) return users_->violation();
   if (!ended) return "never answered: " + users_->unanswered();
   return std::nullopt;
@@ -158,7 +164,9 @@ std::optional<std::string> Simulation::close() {
     return "the volume was never closed";
   }
   metrics_ = std::move(metrics.get()).value();
-  static_cast<void>(closing.get());
+  if (const Result<void> closed = closing.get(); !closed) return "close: " + closed.error().to_string();
+  users_->check_memory();
+  users_->reclaim();
   runtimes_.run_for(kQuiet);
   // Without a keep-alive nobody tells a server that a connection fell silent for good.
   const std::string missing = target_->missing();
@@ -167,13 +175,18 @@ std::optional<std::string> Simulation::close() {
   if (users_->violation()) return users_->violation();
   users_->volume = Volume();
   target_->stop(runtimes_);
+  if (!target_->broken().empty()) return target_->broken();
   return std::nullopt;
 }
 
-std::string Simulation::summary() const {
-  return std::to_string(users_ ? users_->begun() : 0) + " requests, " + std::to_string(deaths_) +
-         " deaths, " + std::to_string(metrics_.reconnects) + " reconnects, " +
-         std::to_string(metrics_.replays) + " replays, " + std::to_string(metrics_.errors) + " errors";
+Tally Simulation::tally() const {
+  Tally tally = users_ ? users_->tally : Tally();
+  tally.stored = target_ ? target_->completed() : 0;
+  tally.replays = metrics_.replays;
+  tally.reconnects = metrics_.reconnects;
+  tally.faults = world_.faults_met();
+  tally.time = world_.now() - begin_;
+  return tally;
 }
 
 }  // namespace netstor::sim

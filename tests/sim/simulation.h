@@ -13,10 +13,14 @@
 
 namespace netstor::sim {
 
-enum class TargetKind : std::uint8_t { disk, nvme };
+enum class TargetKind : std::uint8_t {
+  any,  ///< one of the two, by the seed
+  disk,
+  nvme,
+};
 
 struct SimulationOptions {
-  TargetKind target = TargetKind::nvme;
+  TargetKind target = TargetKind::any;
   Defect defect = Defect::none;
   unsigned requests = 200;
   bool trace = false;  ///< every line, to the standard error
@@ -31,8 +35,9 @@ class Simulation {
   std::optional<std::string> run();
   std::uint64_t trace_hash() const noexcept { return world_.trace_hash(); }
   std::string trace_tail(std::size_t lines_max) const { return world_.trace_tail(lines_max); }
-  /// One line for --verbose.
-  std::string summary() const;
+  Tally tally() const;
+  /// Which target the seed had.
+  const char* target_name() const noexcept { return kind_ == TargetKind::disk ? "disk" : "nvme"; }
 
  private:
   std::optional<std::string> bring_up();
@@ -43,6 +48,8 @@ class Simulation {
 
   const SimulationOptions options_;
   World world_;
+  TargetKind kind_;
+  Time begin_{};
   Runtimes runtimes_{world_};
   std::unique_ptr<Target> target_;
   std::unique_ptr<Chaos> chaos_;
@@ -50,7 +57,6 @@ class Simulation {
   VolumeOptions volume_options_;
   std::unique_ptr<Users> users_;
   Metrics metrics_;
-  unsigned deaths_ = 0;
 };
 
 }  // namespace netstor::sim

@@ -18,6 +18,8 @@ enum class Defect : std::uint8_t {
   acknowledge_before_store,  ///< some writes are answered before they happen
   ignore_flush,              ///< flush answers and does nothing
   misplace,                  ///< some writes go to the neighbouring block
+  complete_twice,            ///< some writes are completed twice
+  forget,                    ///< some writes are never answered
 };
 std::optional<Defect> defect_of(std::string_view name);
 
@@ -42,6 +44,10 @@ class Target {
   virtual void stop(Runtimes&) {}
   /// What was lent inside and never came back; empty when everything is home. Asked when all is quiet.
   virtual std::string missing() const { return {}; }
+  /// A promise inside that was broken; empty when all were kept.
+  virtual std::string broken() const { return {}; }
+  /// Operations that the storage inside has completed.
+  virtual std::uint64_t completed() const { return 0; }
 };
 
 /// The disk, opened by the client itself.

@@ -4,14 +4,11 @@
 #include <netstor/cancel.h>
 
 #include <algorithm>
-#include <array>
 
 namespace netstor::sim {
 
 namespace {
-constexpr std::array<const char*, 8> kVerbs = {
-    "read", "write", "flush", "write-zeroes", "deallocate", "compare", "compare-and-write", "verify"};
-const char* name(DeviceVerb verb) { return kVerbs[static_cast<std::size_t>(verb)]; }
+constexpr std::uint64_t kGapPauseMax = 100'000'000;  // ns
 }  // namespace
 
 Loan::Loan(std::size_t size_bytes) : memory_(size_bytes + 2 * kMargin, kPoison) {}
@@ -34,7 +31,7 @@ void Users::report(std::string what) {
 }
 
 std::string Users::describe(const Job& job) {
-  std::string text = "request " + std::to_string(job.number) + ", " + name(job.request.verb);
+  std::string text = "request " + std::to_string(job.number) + ", " + sim::to_string(job.request.verb);
   if (job.request.count > 0) {
     text += " of " + std::to_string(job.request.count) + " blocks at " + std::to_string(job.request.first);
   }
@@ -48,9 +45,10 @@ std::string Users::unanswered() const {
 }
 
 bool Users::changes(DeviceVerb verb) {
-  return verb == DeviceVerb::write || verb == DeviceVerb::write_zeroes ||
+  return verb == DeviceVerb::write || verb == DeviceVerb::write_zeroes || verb == DeviceVerb::deallocate ||
          verb == DeviceVerb::compare_and_write;
 }
+bool Users::observes(DeviceVerb verb) { return !changes(verb) || verb == DeviceVerb::compare_and_write; }
 bool Users::compares(DeviceVerb verb) {
   return verb == DeviceVerb::compare || verb == DeviceVerb::compare_and_write;
 }
@@ -71,6 +69,10 @@ Task<void> Users::run() {
     auto done = perform(job);
     Result<void> ended = co_await std::move(done);
     std::erase(under_way_, &job);
+    if (job.disconnected && !violation_) {  // as people do: not all requests of a seed go into one gap
+      auto paused = sleep(Duration(static_cast<std::int64_t>(workload_.random().below(kGapPauseMax))));
+      NETSTOR_CHECK(co_await std::move(paused));
+    }
     if (!ended) report(describe(job) + ": " + ended.error().to_string());
   }
   co_return ok();
@@ -78,23 +80,20 @@ Task<void> Users::run() {
 
 Task<void> Users::perform(Job& job) {
   prepare(job);
-  world_.trace(name(job.request.verb), job.number, job.request.first, job.request.count);
+  world_.trace(sim::to_string(job.request.verb), job.number, job.request.first, job.request.count);
   Future<void> future = start(job);
   auto waited = await_end(std::move(future), job.request);
   auto end = co_await std::move(waited);
   if (!end) co_return std::move(end).error();
   if (!*end) {  // the memory stays lent, and nobody will ever say what became of it
     world_.trace("dropped", job.number);
+    ++tally.dropped;
     if (changes(job.request.verb)) dropped_writes_.push_back(job.write);
-    if (job.request.verb != DeviceVerb::write && job.request.verb != DeviceVerb::write_zeroes) {
-      model.read_failed(job.read);
-    }
+    if (observes(job.request.verb)) model.read_failed(job.read);
     co_return ok();
   }
   const Result<void>& result = **end;
-  world_.trace(result ? "ok" : "failed", job.number,
-               result ? 0 : static_cast<std::uint64_t>(result.error().kind()),
-               result ? 0 : static_cast<std::uint64_t>(result.error().effect()));
+  note(job, result);
   account(job, result);
   for (Loan* loan : {job.payload, job.compared}) {
     if (loan == nullptr) continue;
@@ -105,7 +104,22 @@ Task<void> Users::perform(Job& job) {
   co_return ok();
 }
 
+void Users::note(Job& job, const Result<void>& result) {
+  if (result) {
+    world_.trace("ok", job.number);
+    ++tally.answered_ok;
+    return;
+  }
+  const Error& error = result.error();
+  world_.trace(netstor::to_string(error.kind()).data(), job.number,
+               static_cast<std::uint64_t>(error.effect()));
+  ++tally.failed[static_cast<std::size_t>(error.kind())];
+  job.disconnected = error.kind() == ErrorKind::disconnected;
+  if (error.effect() == Effect::unknown) ++tally.unknown;
+}
+
 void Users::prepare(Job& job) {
+  ++tally.asked[static_cast<std::size_t>(job.request.verb)];
   const Request& request = job.request;
   const std::size_t size_bytes = request.count * kPatternBytes;
   if (compares(request.verb)) {
@@ -130,10 +144,9 @@ void Users::prepare(Job& job) {
     }
   }
   if (request.verb == DeviceVerb::read) job.payload = lend(size_bytes);
-  if (request.verb != DeviceVerb::write && request.verb != DeviceVerb::write_zeroes)
-    job.read = model.begin_read();
+  if (observes(request.verb)) job.read = model.begin_read();
   if (changes(request.verb)) {
-    const Version version = request.verb == DeviceVerb::write_zeroes ? kZeroes : last_version_;
+    const Version version = job.payload == nullptr ? kZeroes : last_version_;
     job.write = model.begin_write(request.first, request.count, version);
   }
 }
@@ -204,6 +217,7 @@ void Users::account_change(Job& job, const Result<void>& result) {
   const bool compared = job.request.verb == DeviceVerb::compare_and_write;
   if (result) {
     if (compared) judge(job, model.read_done(job.read, job.request.first, job.expected));
+    if (job.request.verb == DeviceVerb::deallocate) return model.hint_done(job.write);
     model.write_done(job.write, job.request.force_unit_access && !compared);
     return;
   }
@@ -237,6 +251,7 @@ void Users::account_read(Job& job, const Result<void>& result) {
     seen.push_back(
         identify_block(job.payload->bytes().subspan(i * kPatternBytes, kPatternBytes), request.first + i));
   }
+  tally.blocks_checked += request.count;
   judge(job, model.read_done(job.read, request.first, seen));
 }
 
@@ -289,12 +304,18 @@ Task<bool> Users::read_all() {
   co_return result.ok();
 }
 
+void Users::reclaim() {
+  returned_.clear();
+  for (Loan& loan : loans_) {
+    if (!loan.margins_whole()) return report("an abandoned request wrote beyond its memory");
+    if (!loan.poisoned()) loan.poison();
+    returned_.push_back(&loan);
+  }
+}
+
 void Users::check_memory() {
   for (const Loan* loan : returned_) {
-    if (!loan->poisoned()) return report("memory was written after its request had been answered");
-  }
-  for (const Loan& loan : loans_) {
-    if (!loan.margins_whole()) return report("an abandoned request wrote beyond its memory");
+    if (!loan->poisoned()) return report("memory was written after it had been given back");
   }
 }
 

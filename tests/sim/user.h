@@ -6,6 +6,7 @@
 #include <netstor/volume.h>
 
 #include "tests/sim/model.h"
+#include "tests/sim/tally.h"
 #include "tests/sim/workload.h"
 #include "transports/sim/world.h"
 
@@ -53,11 +54,14 @@ class Users {
   /// Reads everything, in requests of the largest size, and tells the model. On a shard; false when a read
   /// failed.
   Task<bool> read_all();
+  /// The volume is closed: what abandoned requests were lent is the users' again, too.
+  void reclaim();
   /// Nobody may use the memory any more: is it as it was left?
   void check_memory();
 
   Volume volume;
   BlockModel model;
+  Tally tally;  ///< what the users know of it
 
  private:
   /// One request on its way.
@@ -69,12 +73,15 @@ class Users {
     std::vector<Version> expected;
     Loan* payload = nullptr;
     Loan* compared = nullptr;
+    bool disconnected = false;
   };
   static bool changes(DeviceVerb verb);
   static bool compares(DeviceVerb verb);
+  static bool observes(DeviceVerb verb);
 
   Task<void> perform(Job& job);
   void prepare(Job& job);
+  void note(Job& job, const Result<void>& result);
   Future<void> start(Job& job);
   /// Nothing when the future was dropped.
   Task<std::optional<Result<void>>> await_end(Future<void> future, const Request& request);

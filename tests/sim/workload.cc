@@ -18,7 +18,8 @@ DeviceVerb Workload::draw_verb() {
   if (of_100 < 84) return DeviceVerb::flush;
   if (of_100 < 89) return DeviceVerb::write_zeroes;
   if (of_100 < 93) return DeviceVerb::compare;
-  if (of_100 < 98) return DeviceVerb::compare_and_write;
+  if (of_100 < 96) return DeviceVerb::compare_and_write;
+  if (of_100 < 98) return DeviceVerb::deallocate;
   return DeviceVerb::verify;
 }
 

@@ -39,7 +39,7 @@ TEST(Workload, EveryVerbAndEveryEndAppears) {
     verbs.insert(request.verb);
     ends.insert(request.end);
   }
-  EXPECT_EQ(verbs.size(), 7U);
+  EXPECT_EQ(verbs.size(), 8U);
   EXPECT_EQ(ends.size(), 4U);
 }
 
