@@ -7,6 +7,7 @@
 #include <netstor/ext/link.h>
 
 #include "lib/base/errno.h"
+#include "lib/wire/nvme/status.h"
 
 #include <cstring>
 
@@ -34,7 +35,34 @@ void answer_unsupported(Op& op) {
     detail::panic("a port was called outside of its shard");
 }
 
+/// Why a path was lost, where no errno value says it.
+std::string_view reason(ErrorKind cause) noexcept {
+  switch (cause) {
+    case ErrorKind::protocol:
+      return "the other end broke the protocol";
+    case ErrorKind::timed_out:
+      return "the other end did not answer in time";
+    case ErrorKind::not_found:
+      return "the other end does not have it any more";
+    default:
+      return to_string(cause);
+  }
+}
+
+/// Codes from 80h on mean something else after each kind of command.
+bool means_one_thing(nvme::Status status) noexcept {
+  return status.sct() != nvme::StatusType::command_specific || status.sc() < 0x80;
+}
+
 }  // namespace
+
+OpResult OpResult::as_lost_path() const noexcept {
+  OpResult lost = *this;
+  if (origin == Origin::library && kind != ErrorKind::disconnected)
+    lost.native = static_cast<std::int32_t>(kind);
+  lost.kind = ErrorKind::disconnected;
+  return lost;
+}
 
 OpResult OpResult::system(int errno_value, Effect effect) noexcept {
   return failure(kind_of_errno(errno_value), Origin::system, errno_value, effect);
@@ -44,7 +72,20 @@ Error OpResult::error(std::string_view what) const {
   if (origin == Origin::system) {
     return {kind, std::string(what) + ": " + std::strerror(native), effect, origin, native};
   }
-  return {kind, std::string(what) + ": " + std::string(to_string(kind)), effect, origin, native};
+  std::string text = std::string(what) + ": " + std::string(to_string(kind));
+  if (origin == Origin::library) {
+    if (kind == ErrorKind::disconnected && native != 0) {
+      text += ": ";
+      text += reason(static_cast<ErrorKind>(native));
+    }
+    return {kind, std::move(text), effect};
+  }
+  const auto status = nvme::Status::from_raw(static_cast<std::uint16_t>(native));
+  if (origin == Origin::nvme && means_one_thing(status)) {
+    text += ": ";
+    text += nvme::to_string(status);
+  }
+  return {kind, std::move(text), effect, origin, native};
 }
 
 Result<void> Port::register_memory(MutableBytes) { return {}; }

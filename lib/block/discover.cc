@@ -24,7 +24,7 @@ Task<std::vector<DiscoveredSubsystem>> ask(std::string uri, VolumeOptions option
   if (op.result.ok) co_return std::move(found);
   Error error = op.result.error("discover " + uri);
   if (op.detail.empty()) co_return std::move(error);
-  co_return Error(error.kind(), error.text() + ": " + op.detail, error.effect(), error.origin(),
+  co_return Error(error.kind(), "discover " + uri + ": " + op.detail, error.effect(), error.origin(),
                   error.native());
 }
 

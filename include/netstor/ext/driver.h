@@ -46,7 +46,7 @@ struct OpResult {
   Origin origin = Origin::library;
   Effect effect = Effect::none;
   bool ok = true;
-  std::int32_t native = 0;
+  std::int32_t native = 0;  ///< by origin; of the library's own `disconnected` the ErrorKind that caused it
   std::uint64_t bytes = 0;  ///< moved, when ok
 
   static OpResult success(std::uint64_t bytes = 0) noexcept { return {.bytes = bytes}; }
@@ -56,6 +56,8 @@ struct OpResult {
   }
   /// From a positive errno value.
   static OpResult system(int errno_value, Effect effect = Effect::none) noexcept;
+  /// The same as the end of a path: `disconnected`, for the reason that this one has.
+  OpResult as_lost_path() const noexcept;
   /// The error for people; `what` names the operation and its object.
   Error error(std::string_view what) const;
 };
