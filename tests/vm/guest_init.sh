@@ -44,8 +44,7 @@ ln -sf fd/2 dev/stderr
 mount -t devpts pts dev/pts
 mount -t tmpfs shm dev/shm
 mount -t tmpfs run run
-mount -t tmpfs tmp tmp
-chmod 1777 tmp dev/shm
+chmod 1777 dev/shm
 mkdir -p run/lock run/vm
 mount -t 9p -o "ro,cache=loose,$plan9" modules "lib/modules/$kernel_release" || fail "could not mount modules"
 

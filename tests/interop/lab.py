@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the peers share: the server, the kernel's initiator and its target, a way to call programs that hang,
+and a test case that also reads what the kernel had to say.
+
+All of it runs as root in the virtual machine, but for what a peer with where="host" uses.
+"""
+import dataclasses
+import glob
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+HOST_ID = "6a1c5b52-6c0e-4a43-9d7e-0f4b2c1f7a01"
+HOST_NQN = f"nqn.2014-08.org.nvmexpress:uuid:{HOST_ID}"
+NQN = "nqn.2026-01.io.netstor"
+WAIT_S = 60          # for what takes a moment; emulation is slow, and a machine may be busy
+MIB = 1 << 20
+# What the kernel logs when it and a peer disagree; nothing of it may follow from what we did.
+COMPLAINTS = re.compile(r"BUG:|WARNING:|Oops|blocked for more than|general protection"
+                        r"|nvme.*(digest error|bad |invalid |malformed|unexpected|unsupported pdu|not capable"
+                        r"|identifiers changed|duplicate|failed to|wrong|mismatch|timeout|I/O Error|ignoring)"
+                        r"|nvmet.*(digest error|bad |unexpected|malformed|wrong|failed)", re.IGNORECASE)
+
+
+@dataclasses.dataclass
+class Peer:
+    """How a file of tests is run; each has one of these as PEER."""
+    title: str
+    group: str                    # kernel, disk or tools
+    modules: tuple = ()
+    where: str = "guest"          # or host: no virtual machine
+    nvme_disk_mib: int = 0        # an emulated disk of this size, /dev/nvme0n1
+    host_server: bool = False     # netstord runs on the host; NETSTOR_OUTSIDE has its address
+    limit_s: int = 900
+    alone: bool = False           # wants a machine for itself
+
+
+def long_test(test):
+    """Left out of the quick selection."""
+    test.long = True
+    return test
+
+
+class Answer:
+    def __init__(self, words, code, out, err):
+        self.words, self.code, self.out, self.err = words, code, out, err
+
+    def __str__(self):
+        return f"{' '.join(self.words)}: exit status {self.code}\n{self.out[-2000:]}{self.err[-2000:]}"
+
+
+class Failed(AssertionError):
+    pass
+
+
+def start(*words, **more):
+    return subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **more)
+
+
+def finish(child, limit_s=WAIT_S):
+    """The answer of a started program. One that hangs in the kernel cannot be waited for, not even after a
+    kill; it is left to the end of the machine."""
+    try:
+        out, err = child.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        raise Failed(f"{' '.join(child.args)}: no end after {limit_s} s") from None
+    return Answer(child.args, child.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+
+
+def call(*words, limit_s=WAIT_S, ok=True):
+    """Runs a program to its end; ok: a failure is a failure of the test (None: either)."""
+    answer = finish(start(*words), limit_s)
+    if ok is not None and (answer.code == 0) != ok:
+        raise Failed(str(answer))
+    return answer
+
+
+def wait_for(what, so, limit_s=WAIT_S):
+    """Until so() is true; answers what it answered."""
+    end = time.monotonic() + limit_s
+    while True:
+        answer = so()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise Failed(f"{what}: not so after {limit_s} s")
+        time.sleep(0.05)
+
+
+def write_text(path, text):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(str(text))
+
+
+def read_text(path):
+    return pathlib.Path(path).read_text().strip()
+
+
+def random_file(path, size, seed=1):
+    pathlib.Path(path).write_bytes(random.Random(seed).randbytes(size))
+    return path
+
+
+def programs():
+    """netstord and the tool, as tests/interop/run was told."""
+    return os.environ["NETSTOR_NETSTORD"], os.environ["NETSTOR_TOOL"]
+
+
+# ---- Our server.
+
+class Server:
+    """netstord in this machine, with the options that a test gives."""
+
+    def __init__(self, folder, *options, port=0, listen="127.0.0.1"):
+        self.folder = pathlib.Path(folder)
+        self.options, self.port, self.listen = options, port, listen
+        self.child = None
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def start(self):
+        port_file = self.folder / "port"
+        port_file.unlink(missing_ok=True)
+        with open(self.folder / "log", "ab") as log:
+            self.child = subprocess.Popen(
+                [programs()[0], "--state", str(self.folder / "state"), "--port-file", str(port_file),
+                 "--listen", f"{self.listen}:{self.port}", *self.options],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_for("netstord is ready", lambda: self._ready(port_file))
+        self.port = int(port_file.read_text().split()[0])
+        return self
+
+    def _ready(self, port_file):
+        if self.child.poll() is not None:
+            raise Failed(f"netstord ended with {self.child.returncode}: {self.log()}")
+        return port_file.exists() and port_file.read_text().strip()
+
+    def log(self):
+        return (self.folder / "log").read_text(errors="replace")
+
+    def kill(self):
+        self.child.kill()
+        self.child.wait()
+
+    def stop(self):
+        if self.child is None or self.child.poll() is not None:
+            return self.child and self.child.returncode
+        self.child.terminate()
+        try:
+            return self.child.wait(30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Failed("netstord did not stop within 30 s") from None
+
+
+# ---- The kernel's initiator, by nvme-cli.
+
+def nvme(*words, **more):
+    return call("nvme", *words, **more)
+
+
+def reach(port, address):
+    return ["-t", "tcp", "-a", address, "-s", port, f"--hostnqn={HOST_NQN}", f"--hostid={HOST_ID}"]
+
+
+def discover(port, address="127.0.0.1"):
+    return json.loads(nvme("discover", *reach(port, address), "-o", "json").out)
+
+
+class Controller:
+    """A connection of the kernel's."""
+
+    def __init__(self, name):
+        self.name = name
+        self.sysfs = pathlib.Path("/sys/class/nvme") / name
+
+    def get(self, attribute):
+        return read_text(self.sysfs / attribute)
+
+    def set(self, attribute, value):
+        write_text(self.sysfs / attribute, value)
+
+    def there(self):
+        return self.sysfs.exists()
+
+    def wait_state(self, state, limit_s=WAIT_S):
+        wait_for(f"{self.name} is {state}", lambda: self.there() and self.get("state") == state, limit_s)
+
+    def namespaces(self):
+        """{nsid: device}; behind native multipath the path nvme0c1n1 belongs to the disk nvme0n1."""
+        found = {}
+        for path in self.sysfs.glob("nvme*n*"):
+            match = re.fullmatch(r"nvme(\d+)(?:c\d+)?n(\d+)", path.name)
+            if match:
+                device = f"/dev/nvme{match.group(1)}n{match.group(2)}"
+                if os.path.exists(device):
+                    found[int(match.group(2))] = device
+        return found
+
+    @property
+    def disk(self):
+        return wait_for(f"{self.name} has a namespace", lambda: next(iter(self.namespaces().values()), None))
+
+    def disconnect(self):
+        nvme("disconnect", "-d", self.name)
+        wait_for(f"{self.name} is gone", lambda: not self.there())
+
+
+def connect(port, nqn, *options, address="127.0.0.1"):
+    answer = nvme("connect", *reach(port, address), "-n", nqn, "-o", "json", *options)
+    controller = Controller(json.loads(answer.out)["device"])
+    controller.wait_state("live")
+    return controller
+
+
+# ---- The kernel's target, by configfs.
+
+NVMET = pathlib.Path("/sys/kernel/config/nvmet")
+
+
+class KernelTarget:
+    """A port of nvmet's and its subsystems; undone by remove()."""
+
+    def __init__(self, port=4420, address="127.0.0.1", number=1, **parameters):
+        self.port, self.address = port, address
+        self.folder = NVMET / "ports" / str(number)
+        self.folder.mkdir()
+        for name, value in {"addr_trtype": "tcp", "addr_adrfam": "ipv4", "addr_traddr": address,
+                            "addr_trsvcid": port, **parameters}.items():
+            write_text(self.folder / name, value)
+        self.subsystems = []
+
+    @property
+    def uri(self):
+        return f"nvme+tcp://{self.address}:{self.port}"
+
+    def subsystem(self, nqn, *devices, show=True, **attributes):
+        folder = NVMET / "subsystems" / nqn
+        folder.mkdir()
+        self.subsystems.append(folder)
+        for name, value in {"attr_allow_any_host": 1, **attributes}.items():
+            write_text(folder / name, value)
+        for nsid, device in enumerate(devices, 1):
+            self.add_namespace(nqn, nsid, device)
+        if show:
+            self.show(nqn)
+        return f"{self.uri}/{nqn}"
+
+    def add_namespace(self, nqn, nsid, device):
+        folder = NVMET / "subsystems" / nqn / "namespaces" / str(nsid)
+        folder.mkdir()
+        write_text(folder / "device_path", device)
+        if not str(device).startswith("/dev/"):
+            write_text(folder / "buffered_io", 1)
+        write_text(folder / "enable", 1)
+
+    def resized(self, nqn, nsid):
+        write_text(NVMET / "subsystems" / nqn / "namespaces" / str(nsid) / "revalidate_size", 1)
+
+    def remove_namespace(self, nqn, nsid):
+        folder = NVMET / "subsystems" / nqn / "namespaces" / str(nsid)
+        write_text(folder / "enable", 0)
+        folder.rmdir()
+
+    def show(self, nqn):
+        os.symlink(NVMET / "subsystems" / nqn, self.folder / "subsystems" / nqn)
+
+    def hide(self, nqn):
+        """Ends its controllers' connections."""
+        (self.folder / "subsystems" / nqn).unlink()
+
+    def allow(self, nqn, host):
+        (NVMET / "hosts" / host).mkdir(exist_ok=True)
+        os.symlink(NVMET / "hosts" / host, NVMET / "subsystems" / nqn / "allowed_hosts" / host)
+
+    def remove(self):
+        for link in (self.folder / "subsystems").iterdir():
+            link.unlink()
+        for folder in self.subsystems:
+            for host in (folder / "allowed_hosts").iterdir():
+                host.unlink()
+            for namespace in (folder / "namespaces").iterdir():
+                write_text(namespace / "enable", 0)
+                namespace.rmdir()
+            folder.rmdir()
+        self.folder.rmdir()
+
+
+def ram_disk(mib=64, block=512):
+    """A null_blk disk that remembers what is written to it."""
+    call("modprobe", "null_blk", "nr_devices=0")
+    root = pathlib.Path("/sys/kernel/config/nullb")
+    number = next(at for at in range(100) if not (root / f"disk{at}").exists())
+    folder = root / f"disk{number}"
+    folder.mkdir()
+    for name, value in {"size": mib, "blocksize": block, "memory_backed": 1, "discard": 1,
+                        "power": 1}.items():
+        write_text(folder / name, value)
+    return f"/dev/nullb{read_text(folder / 'index')}", folder
+
+
+# ---- A test.
+
+def kernel_log():
+    return call("dmesg").out.splitlines()
+
+
+class Case(unittest.TestCase):
+    """A folder in memory, and a look at the kernel's log in the end: `expects` are patterns of what this test
+    makes the kernel complain of."""
+    expects = ()
+
+    def setUp(self):
+        self.folder = pathlib.Path("/run/interop") / self._testMethodName
+        self.folder.mkdir(parents=True)
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.expects = list(type(self).expects)
+        write_text("/dev/kmsg", f"interop: {self._testMethodName}")
+        self.addCleanup(self._read_kernel_log)
+
+    def log(self):
+        lines = kernel_log()
+        begins = [at for at, line in enumerate(lines) if line.endswith(f"interop: {self._testMethodName}")]
+        return lines[begins[-1] + 1:] if begins else lines
+
+    def _read_kernel_log(self):
+        log = self.log()
+        bad = [line for line in log if COMPLAINTS.search(line) and
+               not any(re.search(pattern, line) for pattern in self.expects)]
+        if bad:
+            self.fail("the kernel complains:\n" + "\n".join(bad) + "\nall of it:\n" + "\n".join(log[-40:]))
+
+    def server(self, *volumes, options=(), **more):
+        words = [word for volume in volumes for word in ("--volume", volume)]
+        server = Server(self.folder / "netstord", *words, *options, **more).start()
+        self.addCleanup(self._stop, server)
+        return server
+
+    def _stop(self, server):
+        status = server.stop()
+        if status != 0 and status != -signal.SIGKILL:
+            raise Failed(f"netstord ended with {status}:\n{server.log()[-3000:]}")
+
+    def connect(self, port, nqn, *options, **more):
+        controller = connect(port, nqn, *options, **more)
+        self.addCleanup(lambda: controller.there() and controller.disconnect())
+        return controller
+
+    def volume(self, server, name, *options):
+        """The kernel's controller for one of the server's volumes."""
+        return self.connect(server.port, f"{NQN}:{name}", *options)
+
+    def same(self, left, right, size=None):
+        """Compares files or devices."""
+        limit = ["-n", size] if size else []
+        call("cmp", *limit, left, right)
+
+    def write_and_compare(self, disk, size=4 * MIB, seed=1, at=0, block=128 * 1024):
+        """Bytes to the disk past the page cache, and back."""
+        source, back = self.folder / "source", self.folder / "back"
+        random_file(source, size, seed)
+        call("dd", f"if={source}", f"of={disk}", f"bs={block}", f"seek={at // block}", "oflag=direct",
+             "conv=notrunc")
+        call("dd", f"if={disk}", f"of={back}", f"bs={block}", f"skip={at // block}", f"count={size // block}",
+             "iflag=direct")
+        self.same(source, back)
+
+    def fio(self, disk, *options, limit_s=120):
+        words = ["--name=t", f"--filename={disk}", "--direct=1", "--thread", "--output-format=json",
+                 "--group_reporting", *options]
+        answer = call("fio", *words, limit_s=limit_s)
+        jobs = json.loads(answer.out[answer.out.index("{"):])["jobs"]
+        self.assertEqual(sum(job["error"] for job in jobs), 0, answer)
+        return jobs[0]
+
+    def no_leftovers(self):
+        self.assertEqual(glob.glob("/sys/class/nvme/nvme*"), [])
