@@ -38,9 +38,15 @@ Simulation::Simulation(std::uint64_t seed, const SimulationOptions& options)
 
 Simulation::~Simulation() {
   if (target_ && target_->up()) target_->kill(World::Death::process);
-  // What still waits is answered by the death of its host, so that the runtime can end although time stands.
+  // What still waits is answered by the death of its host; the rest by time, which stands while the runtime
+  // ends.
   world_.kill(kClientHost, World::Death::process);
-  if (client_) runtimes_.remove(*client_);
+  if (client_) {
+    Future<void> closing;
+    if (users_) closing = client_->shard(0).run_on([volume = users_->volume] { return volume.close(); });
+    runtimes_.run_until([&] { return closing.valid() && closing.ready(); }, minutes(1));
+    runtimes_.remove(*client_);
+  }
   const World::Enter enter(world_, kClientHost);
   if (users_) users_->volume = Volume();
   client_.reset();
