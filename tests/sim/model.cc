@@ -23,9 +23,10 @@ BlockModel::Ticket BlockModel::begin_write(std::uint64_t first, std::uint64_t co
 
 BlockModel::Ticket BlockModel::begin_read() { return add({}); }
 
-void BlockModel::write_done(Ticket ticket, bool durable) {
+void BlockModel::write_done(Ticket ticket, bool durable, bool may_recur) {
   Request& write = requests_[ticket.index];
-  write.end = now();
+  const Moment answered = now();
+  write.end = may_recur ? kNever : answered;
   write.under_way = false;
   // The answer may have been sent before the power failed and come after: then the write is lost or not.
   if (write.begin < power_failure_ && !durable) return;

@@ -34,7 +34,9 @@ class BlockModel {
 
   /// `version` is new, or kZeroes.
   Ticket begin_write(std::uint64_t first, std::uint64_t count, Version version);
-  void write_done(Ticket write, bool durable);
+  /// `may_recur`: it was sent more than once, so that an earlier try may still be carried out, over what is
+  /// written later; until settle().
+  void write_done(Ticket write, bool durable, bool may_recur = false);
   /// A deallocation, begun as a write of zeroes: it may have done it or not, and will not do it later.
   void hint_done(Ticket write);
   void write_unknown(Ticket write);

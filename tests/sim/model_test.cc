@@ -132,6 +132,18 @@ TEST_F(Model, DeallocatedBlocksAreOldOrZeroesAndStaySo) {
   EXPECT_FALSE(read(0, kZeroes));
 }
 
+TEST_F(Model, ReplayedWriteMayComeBackOverALaterOneUntilAllIsSettled) {
+  model.write_done(model.begin_write(0, 1, 1), false, true);
+  EXPECT_EQ(model.allowed(0), (Versions{1}));
+  write(0, 2);
+  flush();
+  EXPECT_TRUE(read(0, 2));
+  EXPECT_TRUE(read(0, 1));
+  model.settle();
+  write(0, 3);
+  EXPECT_EQ(model.allowed(0), (Versions{3}));
+}
+
 TEST_F(Model, WriteThroughSurvives) {
   write(0, 1, true);
   model.power_failed();

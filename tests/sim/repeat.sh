@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# repeat.sh SIMULATE: passes when two processes say the same of the same seeds, digests of the traces included.
+# repeat.sh SIMULATE: passes when two processes say the same of the same seeds, digests of the traces
+# included.
 first=$("$1" --seed 1 --seeds 20 --verbose) && second=$("$1" --seed 1 --seeds 20 --verbose) || exit 1
 # The last but one line tells the real time, which is nobody's to repeat.
 first=$(echo "$first" | grep -v 'of simulated time')

@@ -53,6 +53,8 @@ bool Users::compares(DeviceVerb verb) {
   return verb == DeviceVerb::compare || verb == DeviceVerb::compare_and_write;
 }
 
+std::uint64_t Users::replays() { return Shard::current()->metrics().replays; }
+
 Loan* Users::lend(std::size_t size_bytes) { return &loans_.emplace_back(size_bytes); }
 
 Task<void> Users::run() {
@@ -81,6 +83,7 @@ Task<void> Users::run() {
 Task<void> Users::perform(Job& job) {
   prepare(job);
   world_.trace(sim::to_string(job.request.verb), job.number, job.request.first, job.request.count);
+  job.replays = replays();
   Future<void> future = start(job);
   auto waited = await_end(std::move(future), job.request);
   auto end = co_await std::move(waited);
@@ -218,7 +221,9 @@ void Users::account_change(Job& job, const Result<void>& result) {
   if (result) {
     if (compared) judge(job, model.read_done(job.read, job.request.first, job.expected));
     if (job.request.verb == DeviceVerb::deallocate) return model.hint_done(job.write);
-    model.write_done(job.write, job.request.force_unit_access && !compared);
+    // IoOptions::idempotent: "does no harm, even late". What was replayed may be carried out again.
+    const bool may_recur = job.request.idempotent && replays() != job.replays;
+    model.write_done(job.write, job.request.force_unit_access && !compared, may_recur);
     return;
   }
   if (result.error().effect() == Effect::unknown) {

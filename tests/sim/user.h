@@ -73,6 +73,7 @@ class Users {
     std::vector<Version> expected;
     Loan* payload = nullptr;
     Loan* compared = nullptr;
+    std::uint64_t replays = 0;  // of the shard, when it began
     bool disconnected = false;
   };
   static bool changes(DeviceVerb verb);
@@ -91,6 +92,8 @@ class Users {
   void judge(const Job& job, const BlockModel::Violation& violation);
   void check_error(const Job& job, const Error& error);
   Loan* lend(std::size_t size_bytes);
+  /// On this shard so far.
+  static std::uint64_t replays();
   static std::string describe(const Job& job);
 
   World& world_;
