@@ -41,12 +41,13 @@ Simulation::~Simulation() {
   // What still waits is answered by the death of its host; the rest by time, which stands while the runtime
   // ends.
   world_.kill(kClientHost, World::Death::process);
-  if (client_) {
+  const bool closed = users_ && !users_->volume.valid();
+  if (client_ && !closed) {
     Future<void> closing;
     if (users_) closing = client_->shard(0).run_on([volume = users_->volume] { return volume.close(); });
     runtimes_.run_until([&] { return closing.valid() && closing.ready(); }, minutes(1));
-    runtimes_.remove(*client_);
   }
+  if (client_) runtimes_.remove(*client_);
   const World::Enter enter(world_, kClientHost);
   if (users_) users_->volume = Volume();
   client_.reset();
