@@ -28,6 +28,13 @@ class UringLink final : public Link {
     recv_.completed = [](Request& request, std::int32_t result, std::uint32_t flags) noexcept {
       static_cast<Half&>(request).link->received(result, flags);
     };
+    eager_.link = this;
+    eager_.attempt = [](EagerReceive& receive) noexcept {
+      return static_cast<Eager&>(receive).link->attempt_recv();
+    };
+    eager_.hand_over = [](EagerReceive& receive) noexcept {
+      static_cast<Eager&>(receive).link->prepare_recv();
+    };
   }
   ~UringLink() override { NETSTOR_ASSERT(fd_ < 0); }
 
@@ -50,7 +57,8 @@ class UringLink final : public Link {
     recv_.op = &op;
     recv_.header.msg_iov = const_cast<iovec*>(op.pieces);
     recv_.header.msg_iovlen = op.piece_count;
-    prepare_recv();
+    // What is there already is best fetched together with the next send.
+    if (has_more_ || !port_.try_while_polling(eager_)) prepare_recv();
     return Submit::accepted;
   }
 
@@ -58,6 +66,7 @@ class UringLink final : public Link {
     closing_ = true;
     closed_ = closed;
     if (send_.op != nullptr) port_.ring().cancel(send_);
+    if (eager_.waiting) port_.give_to_ring(eager_);
     if (recv_.op != nullptr) port_.ring().cancel(recv_);
     if (send_.op == nullptr && recv_.op == nullptr) {
       close_socket();
@@ -73,6 +82,10 @@ class UringLink final : public Link {
     UringLink* link = nullptr;
     Op* op = nullptr;
     msghdr header{};
+  };
+
+  struct Eager : EagerReceive {
+    UringLink* link = nullptr;
   };
 
   io_uring_sqe& prepare(Half& half, unsigned one_piece, unsigned many_pieces) noexcept {
@@ -93,6 +106,19 @@ class UringLink final : public Link {
     io_uring_sqe& sqe = prepare(recv_, IORING_OP_RECV, IORING_OP_RECVMSG);
     // When the last receive emptied the socket, trying before waiting is a wasted walk through TCP.
     if (!has_more_ && port_.ring().is_modern()) sqe.ioprio = IORING_RECVSEND_POLL_FIRST;
+  }
+
+  bool attempt_recv() noexcept {
+    ++port_.context().metrics().system_calls;
+    const ssize_t got = ::recvmsg(fd_, &recv_.header, MSG_DONTWAIT);
+    const std::int32_t result = got < 0 ? -errno : static_cast<std::int32_t>(got);
+    if (is_passing(result)) return false;
+    port_.tried(eager_);
+    std::size_t room = 0;
+    for (std::size_t i = 0; i < recv_.header.msg_iovlen; ++i) room += recv_.header.msg_iov[i].iov_len;
+    const bool filled = got > 0 && static_cast<std::size_t>(got) == room;
+    received(result, filled ? IORING_CQE_F_SOCK_NONEMPTY : 0);
+    return true;
   }
 
   void sent(std::int32_t result) noexcept {
@@ -155,6 +181,7 @@ class UringLink final : public Link {
   bool has_more_ = false;
   bool closing_ = false;
   Half recv_;
+  Eager eager_;
   Half send_;
   std::size_t unsent_ = 0;
   std::size_t send_bytes_ = 0;

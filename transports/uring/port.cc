@@ -53,7 +53,9 @@ unsigned UringPort::poll(unsigned max) {
   unsigned done = has_finished() ? run_finished(max) : 0;
   if (is_watched_from_outside() && !has_work()) ring_.drain_event_fd();  // first, so that none is missed
   if (!ring_.has_completions() && ring_.wants_enter()) ring_.enter();
-  return done + ring_.reap(max - done);
+  done += ring_.reap(max - done);
+  if (!eager_.empty() && done < max) done += eager_.attempt();
+  return done;
 }
 
 void UringPort::flush() {
@@ -63,6 +65,7 @@ void UringPort::flush() {
 int UringPort::fd() const noexcept {
   if (!is_watched_from_outside()) {
     watched_from_outside();
+    eager_.hand_over();
     ring_.enter();
   }
   return ring_.event_fd();
@@ -70,6 +73,7 @@ int UringPort::fd() const noexcept {
 
 void UringPort::sleep_until(Time deadline) {
   if (has_finished() || ring_.has_completions()) return flush();
+  eager_.hand_over();
   if (deadline == Time::max()) return ring_.enter_and_wait(std::nullopt);
   ring_.enter_and_wait(std::max(deadline - context().loop().now(), Duration::zero()));
 }

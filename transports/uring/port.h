@@ -5,6 +5,7 @@
 // the poll() that follows finds the completions in memory.
 
 #include "transports/io_port.h"
+#include "transports/uring/eager.h"
 #include "transports/uring/ring.h"
 
 namespace netstor::uring {
@@ -30,6 +31,15 @@ class UringPort final : public IoPort {
   Result<std::unique_ptr<Device>> make_device(const OpenedFile& file) override;
 
   Ring& ring() noexcept { return ring_; }
+  /// Takes a receive over until attempt(); false: it is for the ring.
+  bool try_while_polling(EagerReceive& receive) noexcept {
+    return !is_watched_from_outside() && eager_.add(receive);
+  }
+  void give_to_ring(EagerReceive& receive) noexcept {
+    eager_.remove(receive);
+    receive.hand_over(receive);
+  }
+  void tried(EagerReceive& receive) noexcept { eager_.remove(receive); }
 
  private:
   struct Waker : Request {
@@ -40,7 +50,9 @@ class UringPort final : public IoPort {
   void arm_waker() noexcept;
   bool has_work() const noexcept { return ring_.has_completions() || ring_.wants_enter(); }
 
-  mutable Ring ring_;  // fd() has to hand over the waker before others may wait on the descriptor
+  // fd() has to hand over what the ring should wait for before others may wait on the descriptor.
+  mutable Ring ring_;
+  mutable EagerReceives eager_;
   Waker waker_;
 };
 
