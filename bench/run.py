@@ -6,10 +6,10 @@
     python3 bench/run.py --build build/release --json     what the table is made of
     … --only read --rounds 5 --seconds 2 --no-peers       a part of it, longer
 
-Every case is run once a round, next to that round's floor (a bare TCP ping-pong of the same bytes on the
-same two cores); the table shows the median over the rounds of rate / floor's rate, or, at depth 1, of
-latency / floor's latency. Client on core 0, server on core 1, both polling without pause unless the case
-says otherwise.
+Every case is run once a round, right after its floor (a bare TCP ping-pong of the same bytes on the same
+two cores, while the server is stopped); the table shows the median over the rounds of rate / floor's rate,
+or, at depth 1, of latency / floor's latency. Client on core 0, server on core 1, both polling without pause
+unless the case says otherwise.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import shutil
 import signal
 import statistics
@@ -26,8 +27,9 @@ import sys
 import tempfile
 import time
 
-CLIENT_CPU, SERVER_CPU = 0, 1
+SERVER_CPU = 1  # the client takes core 0 by itself
 KIB = 1024
+FLOOR_SECONDS = 0.5
 
 # name, store, verb, block, depth, wait, further arguments of bench/load
 CASES = [
@@ -101,6 +103,16 @@ def netstord(build, folder, poll):
         yield {store: f"nvme+tcp://127.0.0.1:{port}/{nqn}:{store}" for store in ("null", "memory")}, child
 
 
+@contextlib.contextmanager
+def stopped(child):
+    """A server that polls takes no core from what is measured without it."""
+    child.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        child.send_signal(signal.SIGCONT)
+
+
 def limit(build, payload, wait, seconds):
     return run_json([build / "bench" / "limit", "--payload", str(payload), "--wait", wait,
                      "--seconds", str(seconds)])
@@ -163,9 +175,10 @@ def peers(build, folder, depths, seconds, rows):
                 print(f"{name}: skipped: not installed (./dev bench installs it)", file=sys.stderr)
                 continue
             for depth in depths:
+                floor = limit(build, 4 * KIB, "busy", FLOOR_SECONDS)
                 result = run_json([tool, "--uri", uri, "--depth", str(depth),
                                    "--seconds", str(seconds)])
-                rows.setdefault((f"read 4K depth {depth}", name), []).append(result)
+                rows.setdefault((f"read 4K depth {depth}", name), []).append((floor, result))
 
 
 def machine():
@@ -175,56 +188,52 @@ def machine():
 
 
 def measure(args, build, folder):
-    floors, rows = [], {}
-    with netstord(build, folder, "1000000") as (uris, _):
+    """Pairs of floor and result, by case and by what it ran over."""
+    rows = {}
+    cases = [case for case in CASES if not args.only or args.only in case[0]]
+    with netstord(build, folder, "1000000") as (uris, server):
         for number in range(args.rounds):
-            if sys.stderr.isatty():
-                print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
-            floor = {(payload, "busy"): limit(build, payload, "busy", args.seconds)
-                     for payload in (4 * KIB, 128 * KIB)}
-            floor[4 * KIB, "block"] = limit(build, 4 * KIB, "block", args.seconds)
-            floors.append(floor)
-            for case in CASES:
-                if args.only and args.only not in case[0]:
-                    continue
-                rows.setdefault((case[0], case[1]), []).append(load(build, uris[case[1]], case, args.seconds))
+            for at, case in enumerate(cases):
+                if sys.stderr.isatty():
+                    print(f"\rround {number + 1} of {args.rounds}, case {at + 1} of {len(cases)} ",
+                          end="", file=sys.stderr)
+                with stopped(server):
+                    floor = limit(build, case[3], "block" if case[5] == "block" else "busy", FLOOR_SECONDS)
+                rows.setdefault(case[:2], []).append((floor, load(build, uris[case[1]], case, args.seconds)))
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
     if not args.no_peers:
         for _ in range(args.rounds):
             peers(build, folder, (1, 8, 32, 128), args.seconds, rows)
-    return floors, rows
+    return rows
 
 
-def summarize(floors, rows):
+def summarize(rows):
     table = []
-    for (name, what), results in rows.items():
-        payload = 128 * KIB if "128K" in name else 4 * KIB
-        wait = "block" if "blocking" in name else "busy"
-        ratios = []
-        for floor, result in zip(floors, results):
-            base = floor[payload, wait]
-            alone = "depth 1" in name and "depth 128" not in name
-            ratios.append(result["p50_us"] / base["p50_us"] if alone
-                          else result["per_second"] / base["per_second"])
+    for (name, what), pairs in rows.items():
+        results = [result for _, result in pairs]
+        key = "p50_us" if re.search(r"depth 1\b", name) else "per_second"
+        ratios = [result[key] / floor[key] for floor, result in pairs]
         keys = ("per_second", "p50_us", "p99_us", "cpu_part", "copied_bytes", "allocations", "system_calls")
         middle = {key: statistics.median(r[key] for r in results) for key in keys if key in results[0]}
         operations = statistics.median(r["operations"] for r in results)
         if "system_calls" in middle:
             middle["system_calls_per_operation"] = middle.pop("system_calls") / max(operations, 1)
-        table.append({"case": name, "over": what, "ratio": statistics.median(ratios), **middle})
+        table.append({"case": name, "over": what, "ratio": statistics.median(ratios),
+                      "ratio_least": min(ratios), "ratio_most": max(ratios),
+                      "floor_per_second": statistics.median(floor["per_second"] for floor, _ in pairs),
+                      "floor_p50_us": statistics.median(floor["p50_us"] for floor, _ in pairs), **middle})
     return table
 
 
-def print_table(floors, table):
-    base = {key: statistics.median(f[key]["per_second"] for f in floors) for key in floors[0]}
-    half = {key: statistics.median(f[key]["p50_us"] for f in floors) for key in floors[0]}
-    for (payload, wait), rate in base.items():
-        print(f"floor, {payload // KIB} KiB, {wait}: {rate:,.0f}/s, p50 {half[payload, wait]:.1f} µs")
-    print(f"\n{'case':<34}{'over':<24}{'to floor':>9}{'per second':>12}{'p50 µs':>9}{'p99 µs':>9}"
-          f"{'calls/op':>9}")
+def print_table(table):
+    print(f"{'case':<34}{'over':<24}{'to floor':>9}{'per second':>12}{'p50 µs':>9}{'p99 µs':>9}"
+          f"{'calls/op':>9}{'floor p50':>10}{'floor/s':>9}")
     for row in table:
         calls = row.get("system_calls_per_operation")
         print(f"{row['case']:<34}{row['over']:<24}{row['ratio']:>9.2f}{row['per_second']:>12,.0f}"
-              f"{row['p50_us']:>9.1f}{row['p99_us']:>9.1f}{'' if calls is None else f'{calls:.2f}':>9}")
+              f"{row['p50_us']:>9.1f}{row['p99_us']:>9.1f}{'' if calls is None else f'{calls:.2f}':>9}"
+              f"{row['floor_p50_us']:>10.1f}{row['floor_per_second']:>9,.0f}")
     print("\nto floor: at depth 1 latency / floor's latency (less is better), "
           "else rate / floor's rate (more is better)")
 
@@ -243,15 +252,14 @@ def main():
         sys.exit("bench: needs two cores, one for each side")
     with tempfile.TemporaryDirectory(prefix="netstor-bench-") as folder:
         try:
-            floors, rows = measure(args, args.build.resolve(), pathlib.Path(folder))
+            rows = measure(args, args.build.resolve(), pathlib.Path(folder))
         except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
             sys.exit(f"bench: {error}")
-    table = summarize(floors, rows)
+    table = summarize(rows)
     if args.json:
-        floor_rows = [{"payload": p, "wait": w, **f[p, w]} for f in floors for p, w in f]
-        print(json.dumps({"machine": machine(), "floor": floor_rows, "table": table}, indent=2))
+        print(json.dumps({"machine": machine(), "table": table}, indent=2))
     else:
-        print_table(floors, table)
+        print_table(table)
 
 
 if __name__ == "__main__":
