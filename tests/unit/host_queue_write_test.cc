@@ -69,6 +69,24 @@ TEST(HostQueue, SplitsWhatR2tAsksForAtMaxh2cdata) {
   EXPECT_TRUE(write->succeeded());
 }
 
+TEST(HostQueue, SendsLargeDataInSeveralPdusButForDataDigests) {
+  for (const bool digest : {false, true}) {
+    Session session({.depth = 4, .data_digest = digest}, {.data_digest = digest, .maxh2cdata = 1 << 20});
+    auto write = Request::write(1 << 20);
+    const std::uint16_t cid = session.start(*write);
+    ASSERT_TRUE(session.feed(session.answers().r2t(cid, 1, 0, 1 << 20)));
+    std::vector<SentPdu> pdus;
+    for (std::vector<SentPdu> more; !(more = session.send()).empty();) {
+      std::ranges::move(more, std::back_inserter(pdus));
+    }
+    ASSERT_EQ(pdus.size(), digest ? 1u : 4u);
+    if (digest) {
+      EXPECT_EQ(decode_digest(pdus[0].bytes.data() + pdus[0].bytes.size() - 4), crc32c(write->memory));
+    }
+    session.queue.fail_all(Time{});
+  }
+}
+
 TEST(HostQueue, AnswersSeveralR2tsOfOneCommandInOrder) {
   Session session;
   auto write = Request::write(16384);

@@ -87,7 +87,8 @@ class HostQueue {
       8192;                                    // "Command Capsule", in-capsule data of fabrics and admin
   static constexpr std::uint32_t kR2tMax = 4;  // outstanding of one command (MAXR2T)
   static constexpr std::uint32_t kLargeRead = 16 * 1024;    // from here on payload is never staged
-  static constexpr std::uint32_t kDataPduMax = 256 * 1024;  // of what we send, whatever MAXH2CDATA allows
+  // Of what we send without data digests, whatever MAXH2CDATA allows: other commands want a turn too.
+  static constexpr std::uint32_t kDataPduMax = 256 * 1024;
 
   // Everything is allocated here.
   explicit HostQueue(const HostQueueOptions& options);

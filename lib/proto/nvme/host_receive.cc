@@ -91,7 +91,9 @@ std::optional<PduError> HostQueue::on_ic_resp(const IcResp& response) {
   format_ = {
       .header_digest = response.header_digest, .data_digest = response.data_digest, .pda = response.cpda};
   receiver_.set_rules({.header_digest = response.header_digest, .data_digest = response.data_digest});
-  data_pdu_max_ = std::min(response.maxh2cdata, kDataPduMax);
+  // Where payload is digested, what an R2T asks for goes in one PDU: Linux's target holds each PDU's digest
+  // against the whole command's data.
+  data_pdu_max_ = response.data_digest ? response.maxh2cdata : std::min(response.maxh2cdata, kDataPduMax);
   stage_ = Stage::ready;
   return std::nullopt;
 }
