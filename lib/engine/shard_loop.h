@@ -77,8 +77,8 @@ class ShardLoop final : public Loop, public PortContext {
   void add_stop_hook(StopHook& hook) { hooks_.push_back(&hook); }
   void remove_stop_hook(StopHook& hook) noexcept { std::erase(hooks_, &hook); }
   /// On the shard's thread: runs the hooks and answers every sleeper. run() ends when the hooks of all shards
-  /// are done, and then nothing is left to do on any of them.
-  void stop(Settling* settling) noexcept;
+  /// are done and nothing is left to do on any of them; whoever turns the shard by hand needs no settling.
+  void stop(Settling* settling = nullptr) noexcept;
   /// On the shard's thread, when nothing runs any more: gives the ports back.
   void drop_ports() noexcept;
 
