@@ -118,6 +118,12 @@ void Connection::end() {
   link_->close(&closed_);
 }
 
+bool Connection::uses(const ShardNamespace& space) const noexcept {
+  const unsigned nodes = io_ == nullptr ? 0 : nvme::tcp::TargetQueue::nodes(queue_.terms().entries);
+  return std::any_of(io_.get(), io_.get() + nodes,
+                     [&space](const IoRequest& io) { return io.space == &space; });
+}
+
 void Connection::drain(Time deadline) {
   if (closing_ || draining_) return;
   if (!queue_.connected() || lingering_) return end();

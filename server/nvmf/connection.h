@@ -42,6 +42,7 @@ class Connection final : public nvme::tcp::TargetOwner {
   /// The shard's pool has chunks again; false when that was not enough for the first that waits.
   bool memory_freed();
   bool waits_for_memory() const noexcept { return first_waiting_ != nullptr || queue_.waits_for_buffers(); }
+  bool uses(const ShardNamespace& space) const noexcept;
   /// The admin queue's controller has something to tell.
   void tell_events();
 

@@ -11,6 +11,9 @@ namespace netstor::nvmf {
 
 namespace {
 
+// A busy host asks, sends and reads within a fraction of it.
+constexpr Duration kRetirePatience = std::chrono::seconds(2);
+
 std::shared_ptr<const SubsystemConfig> discovery_config() {
   auto config = std::make_shared<SubsystemConfig>();
   config->nqn = nvme::kDiscoveryNqn;
@@ -164,22 +167,40 @@ Future<void> TargetShard::close_namespace(std::string nqn, std::uint32_t nsid) {
   return spawn(uninstall(std::move(nqn), nsid));
 }
 
-namespace {
-
-/// Retires a namespace and frees it when it is gone.
-Task<void> retire(std::unique_ptr<ShardNamespace> space) {
+// Retires a namespace and frees it when it is gone. What a request has in use waits for its host: for data
+// that was asked for, for answers to be read from where the store keeps them. A host that takes its time
+// loses its connection, so that it does not hold up whoever changes the volumes.
+Task<void> TargetShard::retire(std::unique_ptr<ShardNamespace> space) {
   if (space == nullptr) co_return ok();
   struct Gone : detail::Runnable {
     Promise<void> promise;
   } gone;
   gone.run = [](detail::Runnable& self) noexcept { static_cast<Gone&>(self).promise.set(ok()); };
+  struct Patience : detail::Timer {
+    TargetShard* shard = nullptr;
+    const ShardNamespace* space = nullptr;
+  } patience;
+  patience.shard = this;
+  patience.space = space.get();
+  patience.fire = [](detail::Timer& self) noexcept {
+    const auto& spent = static_cast<Patience&>(self);
+    spent.shard->end_users_of(*spent.space);
+  };
   auto waited = gone.promise.future();
+  loop().arm(patience, loop().now() + kRetirePatience);
   space->retire(gone);
   Result<void> done = co_await std::move(waited);
+  if (patience.armed()) loop().disarm(patience);
   co_return std::move(done);
 }
 
-}  // namespace
+void TargetShard::end_users_of(const ShardNamespace& space) {
+  std::vector<Connection*> ending;
+  for (const auto& [id, connection] : connections_) {
+    if (connection->uses(space)) ending.push_back(connection.get());
+  }
+  for (Connection* const each : ending) each->end();
+}
 
 // The new store is opened before the old one is let go, so that a resize leaves no gap.
 Task<void> TargetShard::install(std::string nqn, std::uint32_t nsid, store::StoredVolume& volume) {

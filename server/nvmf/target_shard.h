@@ -101,6 +101,8 @@ class TargetShard {
  private:
   Task<void> install(std::string nqn, std::uint32_t nsid, store::StoredVolume& volume);
   Task<void> uninstall(std::string nqn, std::uint32_t nsid);
+  Task<void> retire(std::unique_ptr<ShardNamespace> space);
+  void end_users_of(const ShardNamespace& space);
   Task<void> wait_until_empty(Time deadline);
   void serve_waiting_connections();
   void stop_waiting(Connection& connection);

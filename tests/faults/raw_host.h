@@ -33,8 +33,9 @@ inline constexpr std::uint64_t kBlocks = 1024;
 class TargetInProcess {
  public:
   explicit TargetInProcess(nvmf::TargetConfig config = {}, unsigned shards = 2)
-      : runtime(Runtime::start({.shards = shards}).value()),
-        target(nvmf::Target::start(runtime, config).value()) {
+      : TargetInProcess(Runtime::start({.shards = shards}).value(), config) {}
+  TargetInProcess(Runtime started, nvmf::TargetConfig config)
+      : runtime(std::move(started)), target(nvmf::Target::start(runtime, config).value()) {
     store::VolumeIdentity identity{.name = "v", .nqn = std::string(kNqn), .serial = "FAULTS"};
     identity.uuid.fill(7);
     identity.nguid.fill(9);

@@ -81,6 +81,59 @@ TEST(TargetLife, TellsHostsOfNamespaces) {
   EXPECT_FALSE(server.target->remove_namespace(std::string(kNqn), 2).get());
 }
 
+class TargetVolumeFault : public TargetFault {
+ protected:
+  void TearDown() override {
+    if (!server.target->add_namespace(std::string(kNqn), 1, *server.volume).get()) ADD_FAILURE();
+    TargetFault::TearDown();
+  }
+};
+
+// Neither who owes data nor who reads no answers holds up whoever removes the volume.
+TEST_F(TargetVolumeFault, VolumeThatIsRemovedWhileItsDataIsAwaited) {
+  bring_up();
+  io.send(io.capsule(write_of(6, 8, 4)));
+  const auto asked = io.receive();
+  ASSERT_TRUE(asked && asked->type() == tcp::PduType::r2t);
+  EXPECT_TRUE(server.target->remove_namespace(std::string(kNqn), 1).get());
+  EXPECT_FALSE(io.receive());
+  EXPECT_TRUE(admin.ask(make_property_get(3, Property::csts)).status.ok()) << "the controller lives on";
+}
+
+TEST_F(TargetVolumeFault, VolumeThatIsRemovedWhileItsAnswersAreNotRead) {
+  bring_up();
+  for (std::uint16_t cid = 0; cid < 30; ++cid)
+    io.send(io.capsule(make_read(cid, 1, {.blocks = 256}, transport_data_block(256 * kBlockBytes))));
+  ASSERT_TRUE(io.receive());
+  EXPECT_TRUE(server.target->remove_namespace(std::string(kNqn), 1).get());
+}
+
+TEST_F(TargetVolumeFault, VolumeThatIsRemovedUnderManyWrites) {
+  bring_up();
+  std::vector<std::byte> many;
+  const std::vector<std::byte> block(kBlockBytes, std::byte{1});
+  for (std::uint16_t cid = 0; cid < 30; ++cid) {
+    const auto one = io.capsule(make_write(cid, 1, {.slba = cid}, in_capsule_data(0, kBlockBytes)), block);
+    many.insert(many.end(), one.begin(), one.end());
+  }
+  io.send(many);
+  EXPECT_TRUE(server.target->remove_namespace(std::string(kNqn), 1).get());
+  for (int i = 0; i < 30; ++i) {
+    const auto reply = io.receive();
+    ASSERT_TRUE(reply && reply->type() == tcp::PduType::capsule_resp);
+    const Status status = reply->completion().status;
+    EXPECT_TRUE(status.ok() || status.is(GenericStatus::invalid_namespace_or_format)) << to_string(status);
+  }
+}
+
+// Its answers fill the socket and then wait; others have memory all the same.
+TEST_F(TargetFault, HostThatReadsNoAnswers) {
+  bring_up();
+  for (std::uint16_t cid = 0; cid < 30; ++cid)
+    io.send(io.capsule(make_read(cid, 1, {.blocks = 256}, transport_data_block(256 * kBlockBytes))));
+  expect_service();
+}
+
 TEST(TargetLife, EndsTheHostsOfARemovedSubsystem) {
   TargetInProcess server;
   RawHost admin(server.port);
