@@ -77,6 +77,7 @@ void hold_signals() {
   const sigset_t set = stop_signals();
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit on files is an error of that write alone
 }
 
 int wait_for_signal() {

@@ -4,6 +4,7 @@
 #include "tests/integration/netstord_process.h"
 
 #include <netstor/volume.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstring>
@@ -156,6 +157,39 @@ TEST_F(NetstordData, LetsOnlyThoseInThatItWasTold) {
   options.host_nqn = "nqn.2020-01.org.example:friend";
   const auto admitted = Volume::open(runtime, server.uri(), options).get();
   EXPECT_TRUE(admitted.ok()) << admitted.error();
+}
+
+// The limit on the size of files stands for a disk that is full: no right is needed to set it.
+TEST_F(NetstordData, AnswersNoSpaceAndServesOn) {
+  for (const std::string driver : {"posix", "uring"}) {
+    SCOPED_TRACE(driver);
+    if (driver == "uring" && !Runtime::start({.io_driver = IoDriver::uring})) continue;
+    const ServerFolder own;
+    ServerProcess server(own, {"--volume", "v=16MiB", "--volume", "other=1MiB", "--io-driver", driver});
+    ASSERT_TRUE(server.wait_ready());
+    const Volume volume = open(server, "v");
+    const Volume other = open(server, "other");
+    const Buffer bytes = filled(65536, 7);
+    rlimit limit{};
+    ASSERT_EQ(::prlimit(server.pid(), RLIMIT_FSIZE, nullptr, &limit), 0);
+    const rlimit full{.rlim_cur = 2 << 20, .rlim_max = limit.rlim_max};
+    ASSERT_EQ(::prlimit(server.pid(), RLIMIT_FSIZE, &full, nullptr), 0);
+    for (const bool forced : {false, true}) {
+      const auto refused = volume.write(8 << 20, bytes.bytes(), {.force_unit_access = forced}).get();
+      ASSERT_FALSE(refused.ok());
+      EXPECT_EQ(refused.error().kind(), ErrorKind::no_space) << refused.error();
+      EXPECT_EQ(refused.error().effect(), Effect::unknown) << "a part of it may be there";
+      EXPECT_NE(refused.error().text().find("65536 bytes at 8388608"), std::string::npos) << refused.error();
+    }
+    EXPECT_TRUE(volume.write(0, bytes.bytes()).get()) << "what has its room already";
+    EXPECT_TRUE(holds(volume, 0, bytes));
+    EXPECT_TRUE(other.write(0, bytes.bytes()).get());
+    ASSERT_EQ(::prlimit(server.pid(), RLIMIT_FSIZE, &limit, nullptr), 0);
+    EXPECT_TRUE(volume.write(8 << 20, bytes.bytes()).get()) << "there is room again";
+    EXPECT_TRUE(volume.flush().get());
+    EXPECT_TRUE(holds(volume, 8 << 20, bytes));
+    EXPECT_EQ(server.kill(SIGTERM), 0) << server.error_text();
+  }
 }
 
 TEST_F(NetstordData, AnswersAnErrorWhenAVolumesFileIsRemoved) {
