@@ -3,6 +3,8 @@
 
 #include "tests/integration/netstord_process.h"
 
+#include <netstor/volume.h>
+
 #include <nlohmann/json.hpp>
 
 #include <arpa/inet.h>
@@ -217,6 +219,26 @@ TEST_F(Netstord, CostsLittleWhileNobodyAsks) {
   // Of at least 200 ticks. None is what is expected; two are the system's own business.
   EXPECT_LE(used, 2U);
   EXPECT_LT(resident_kib_of(server.pid()), 64U * 1024);
+}
+
+TEST_F(Netstord, CostsNothingWithAClientThatDoesNotAsk) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's own memory and time would be measured";
+#endif
+  ServerProcess server(folder, {});
+  ASSERT_TRUE(server.wait_ready());
+  Runtime runtime = *Runtime::start();
+  const Volume volume = Volume::open(runtime, server.uri()).get().value();
+  Buffer block = *Buffer::allocate(4096);
+  ASSERT_TRUE(volume.read(0, block.bytes()).get());
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  const std::uint64_t servers = ticks_of(server.pid());
+  const std::uint64_t clients = ticks_of(::getpid());
+  std::this_thread::sleep_for(std::chrono::seconds(2));
+  // Of at least 200 ticks each; a shard that polled would take them all.
+  EXPECT_LE(ticks_of(server.pid()) - servers, 2U);
+  EXPECT_LE(ticks_of(::getpid()) - clients, 2U);
+  EXPECT_LT(resident_kib_of(server.pid()), 64U * 1024) << "with its defaults, one volume";
 }
 
 }  // namespace
