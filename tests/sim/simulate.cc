@@ -48,6 +48,7 @@ struct Arguments {
   std::uint64_t seeds = 1000;
   bool verbose = false;
   SimulationOptions options;
+  const char* program = "simulate";
   std::string repeated;  // of the options, for the command that repeats a seed
 };
 
@@ -79,6 +80,7 @@ Defect planted(std::string_view name) {
 
 Arguments parse(int count, char** words) {
   Arguments arguments;
+  arguments.program = words[0];
   for (int i = 1; i < count; ++i) {
     const std::string_view word = words[i];
     const auto value = [&]() -> std::string_view {
@@ -191,9 +193,9 @@ bool run(std::uint64_t seed, const Arguments& arguments, Tally& tally, std::uint
   }
   if (!failed) return true;
   if (!arguments.options.trace) std::printf("%s", simulation.trace_tail(kTailLines).c_str());
-  std::printf("seed %llu: %s\nto repeat: simulate --seed %llu --seeds 1%s --trace\n",
-              static_cast<unsigned long long>(seed), failed->c_str(), static_cast<unsigned long long>(seed),
-              arguments.repeated.c_str());
+  std::printf("seed %llu: %s\nto repeat: %s --seed %llu --seeds 1%s --trace\n",
+              static_cast<unsigned long long>(seed), failed->c_str(), arguments.program,
+              static_cast<unsigned long long>(seed), arguments.repeated.c_str());
   return false;
 }
 
