@@ -60,7 +60,9 @@ constexpr Meaning kNvm[] = {
     {NvmStatus::conflicting_attributes, ErrorKind::invalid_argument, true},
     {NvmStatus::invalid_protection_information, ErrorKind::invalid_argument, true},
     {NvmStatus::attempted_write_to_read_only_range, ErrorKind::permission_denied, true},
-    {NvmStatus::command_size_limit_exceeded, ErrorKind::invalid_argument, true},
+    // We keep to the limits. Linux's target before 6.16 says so of Write Zeroes and deallocate that its store
+    // cannot do.
+    {NvmStatus::command_size_limit_exceeded, ErrorKind::unsupported, true},
 };
 constexpr Meaning kFabrics[] = {
     {FabricsStatus::incompatible_format, ErrorKind::unsupported, true},
