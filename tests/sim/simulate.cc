@@ -133,8 +133,8 @@ void prepare_last_words(std::uint64_t seed, const Arguments& arguments) {
   const int size =
       std::snprintf(last_words, sizeof last_words,
                     "seed %llu: the process crashed, or the seed took longer than %u s of real time\n"
-                    "to repeat: simulate --seed %llu --seeds 1%s --trace\n",
-                    static_cast<unsigned long long>(seed), kSeedSeconds,
+                    "to repeat: %s --seed %llu --seeds 1%s --trace\n",
+                    static_cast<unsigned long long>(seed), kSeedSeconds, arguments.program,
                     static_cast<unsigned long long>(seed), arguments.repeated.c_str());
   last_words_size = std::min(size, static_cast<int>(sizeof last_words) - 1);
   alarm(kSeedSeconds);
