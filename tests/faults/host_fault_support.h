@@ -134,6 +134,9 @@ class FakeTarget {
     return terminated_;
   }
 
+  /// Between this thread and the connections': what either wrote before, the other sees afterwards.
+  void settle() { const std::lock_guard lock(mutex_); }
+
   // What it says of itself. Set before a volume is opened.
   Capabilities cap{.mqes = 127, .cqr = true, .to = 10, .css = 1};
   IdentifyController controller;
@@ -340,6 +343,7 @@ class HostFault : public ::testing::Test {
     return options;
   }
   Result<Volume> try_open(const VolumeOptions& with = options()) {
+    target.settle();
     return Volume::open(*runtime, target.uri(), with).get();
   }
   void open(const VolumeOptions& with = options()) {
@@ -352,14 +356,17 @@ class HostFault : public ::testing::Test {
   Result<void> wait(const std::function<Future<void>()>& begin) {
     if (!volume.valid()) return Error(ErrorKind::internal, "the volume is not open");
     ++started;
-    return runtime->shard(0)
-        .run_on([&] {
-          return begin().then([this](Result<void> result) {
-            ++ready;
-            return result;
-          });
-        })
-        .get();
+    target.settle();
+    auto result = runtime->shard(0)
+                      .run_on([&] {
+                        return begin().then([this](Result<void> answer) {
+                          ++ready;
+                          return answer;
+                        });
+                      })
+                      .get();
+    target.settle();
+    return result;
   }
   Result<void> read(std::size_t bytes = kBytes) {
     memory.assign(bytes, std::byte{0xEE});
