@@ -1,106 +1,112 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The only file below the TLS room that knows OpenSSL. HMAC is two hashes over prepared blocks instead of
-// EVP_MAC, whose contexts are allocated and copied for each message.
+// The only file below the TLS room that knows OpenSSL. It uses the functions that OpenSSL 3 deprecates in
+// favour of EVP_Digest: those allocate a context for each message, which is as much work as hashing what S3
+// signs, and their contexts cannot be copied without. The code that hashes is the same.
+#define OPENSSL_SUPPRESS_DEPRECATED
 
 #include "lib/base/hash.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
+#include <openssl/md5.h>
+#include <openssl/sha.h>
 
 #include <algorithm>
+#include <new>
 
 #include "lib/base/assert.h"
 
 namespace netstor {
 
+namespace detail {
+
 namespace {
 
-const EVP_MD* fetched(HashKind kind) {
-  // Fetched once: an implicit fetch at each start costs more than hashing a small message. Never freed.
-  static const EVP_MD* const kMd5 = EVP_MD_fetch(nullptr, "MD5", nullptr);
-  static const EVP_MD* const kSha1 = EVP_MD_fetch(nullptr, "SHA1", nullptr);
-  static const EVP_MD* const kSha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-  return kind == HashKind::md5 ? kMd5 : kind == HashKind::sha1 ? kSha1 : kSha256;
-}
-
-template <class Hash>
-typename Hash::Digest digest_of(std::span<const std::byte> bytes) {
-  return Hash().update(bytes).finish();
+template <class Context>
+Context& as(HashState& state) {
+  static_assert(sizeof(Context) <= sizeof(HashState) && alignof(Context) <= alignof(HashState));
+  return *std::launder(reinterpret_cast<Context*>(state.bytes.data()));
 }
 
 }  // namespace
 
-bool hash_available(HashKind kind) { return fetched(kind) != nullptr; }
-
-namespace detail {
-
-HashContext::HashContext(HashKind kind) : context_(EVP_MD_CTX_new()), kind_(kind) {
-  NETSTOR_ASSERT(hash_available(kind));
-  NETSTOR_ASSERT(context_ != nullptr);
-  // Allocates the algorithm's own state now and not on the way of a request.
-  NETSTOR_ASSERT(EVP_DigestInit_ex(context_, fetched(kind), nullptr) == 1);
-  started_ = true;
+void start(HashKind kind, HashState& state) {
+  int done = 0;
+  switch (kind) {
+    case HashKind::md5:
+      done = MD5_Init(new (state.bytes.data()) MD5_CTX);
+      break;
+    case HashKind::sha1:
+      done = SHA1_Init(new (state.bytes.data()) SHA_CTX);
+      break;
+    case HashKind::sha256:
+      done = SHA256_Init(new (state.bytes.data()) SHA256_CTX);
+      break;
+  }
+  NETSTOR_ASSERT(done == 1);
 }
 
-HashContext::~HashContext() { EVP_MD_CTX_free(context_); }
-
-void HashContext::start() {
-  NETSTOR_ASSERT(EVP_DigestInit_ex(context_, fetched(kind_), nullptr) == 1);
-  started_ = true;
+void update(HashKind kind, HashState& state, std::span<const std::byte> bytes) {
+  int done = 0;
+  switch (kind) {
+    case HashKind::md5:
+      done = MD5_Update(&as<MD5_CTX>(state), bytes.data(), bytes.size());
+      break;
+    case HashKind::sha1:
+      done = SHA1_Update(&as<SHA_CTX>(state), bytes.data(), bytes.size());
+      break;
+    case HashKind::sha256:
+      done = SHA256_Update(&as<SHA256_CTX>(state), bytes.data(), bytes.size());
+      break;
+  }
+  NETSTOR_ASSERT(done == 1);
 }
 
-void HashContext::update(std::span<const std::byte> bytes) {
-  if (!started_) start();
-  NETSTOR_ASSERT(EVP_DigestUpdate(context_, bytes.data(), bytes.size()) == 1);
-}
-
-void HashContext::finish(std::span<std::byte> out) {
-  if (!started_) start();
-  unsigned written = 0;
+void finish(HashKind kind, HashState& state, std::span<std::byte> out) {
+  NETSTOR_ASSERT(out.size() == digest_bytes(kind));
   auto* to = reinterpret_cast<unsigned char*>(out.data());
-  NETSTOR_ASSERT(EVP_DigestFinal_ex(context_, to, &written) == 1 && written == out.size());
-  started_ = false;
+  int done = 0;
+  switch (kind) {
+    case HashKind::md5:
+      done = MD5_Final(to, &as<MD5_CTX>(state));
+      break;
+    case HashKind::sha1:
+      done = SHA1_Final(to, &as<SHA_CTX>(state));
+      break;
+    case HashKind::sha256:
+      done = SHA256_Final(to, &as<SHA256_CTX>(state));
+      break;
+  }
+  NETSTOR_ASSERT(done == 1);
 }
 
 }  // namespace detail
 
-Md5::Digest md5(std::span<const std::byte> bytes) { return digest_of<Md5>(bytes); }
-Sha1::Digest sha1(std::span<const std::byte> bytes) { return digest_of<Sha1>(bytes); }
-Sha256::Digest sha256(std::span<const std::byte> bytes) { return digest_of<Sha256>(bytes); }
+Md5::Digest md5(std::span<const std::byte> bytes) { return Md5().update(bytes).finish(); }
+Sha1::Digest sha1(std::span<const std::byte> bytes) { return Sha1().update(bytes).finish(); }
+Sha256::Digest sha256(std::span<const std::byte> bytes) { return Sha256().update(bytes).finish(); }
 
 HmacSha256::~HmacSha256() {
-  wipe(inner_);
-  wipe(outer_);
+  for (Sha256* each : {&inner_, &outer_, &hash_}) wipe(std::as_writable_bytes(std::span(each, 1)));
 }
 
 void HmacSha256::set_key(std::span<const std::byte> key) {
   constexpr std::byte kInner{0x36};
   constexpr std::byte kOuter{0x5C};
-  hash_.restart();
-  started_ = false;
-  std::array<std::byte, kBlockBytes> block{};
+  std::array<std::byte, 64> block{};
   if (key.size() > block.size()) {
-    std::ranges::copy(hash_.update(key).finish(), block.begin());
+    std::ranges::copy(sha256(key), block.begin());
   } else {
     std::ranges::copy(key, block.begin());
   }
-  std::ranges::transform(block, inner_.begin(), [](std::byte byte) { return byte ^ kInner; });
-  std::ranges::transform(block, outer_.begin(), [](std::byte byte) { return byte ^ kOuter; });
+  for (std::byte& each : block) each ^= kInner;
+  inner_.restart();
+  inner_.update(block);
+  for (std::byte& each : block) each ^= kInner ^ kOuter;
+  outer_.restart();
+  outer_.update(block);
   wipe(block);
-}
-
-void HmacSha256::start() {
-  if (started_) return;
-  hash_.update(inner_);
-  started_ = true;
-}
-
-Sha256::Digest HmacSha256::finish() {
-  start();
-  const Sha256::Digest inside = hash_.finish();
-  started_ = false;
-  return hash_.update(outer_).update(inside).finish();
+  hash_ = inner_;
 }
 
 Sha256::Digest hmac_sha256(std::span<const std::byte> key, std::span<const std::byte> message) {

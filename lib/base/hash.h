@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SHA-256, SHA-1, MD5 and HMAC-SHA256 by OpenSSL. A hasher allocates when it is made and never again: feed
-// pieces in order, finish() answers the digest and leaves it ready for the next message. Keep one per shard
-// or per connection. The functions without a hasher make one for the call: fine for what happens rarely. MD5
-// and SHA-1 are here because S3 has them as checksums (ETag, Content-MD5), not to protect anything.
+// SHA-256, SHA-1, MD5 and HMAC-SHA256 by OpenSSL. Hashers are plain values: nothing is ever allocated, a copy
+// goes on from where the original was. Feed pieces in order; finish() answers the digest and leaves the
+// hasher ready for the next message. MD5 and SHA-1 are here because S3 has them as checksums (ETag,
+// Content-MD5), not to protect anything.
 
 #pragma once
 
@@ -13,9 +13,6 @@
 #include <cstdint>
 #include <ranges>
 #include <span>
-#include <utility>
-
-struct evp_md_ctx_st;  // OpenSSL's EVP_MD_CTX
 
 namespace netstor {
 
@@ -25,35 +22,15 @@ enum class HashKind : std::uint8_t { md5, sha1, sha256 };
   return kind == HashKind::md5 ? 16 : kind == HashKind::sha1 ? 20 : 32;
 }
 
-// False when this machine's OpenSSL refuses the algorithm (MD5 under a FIPS policy, say). Making a hasher of
-// that kind is then a defect.
-[[nodiscard]] bool hash_available(HashKind kind);
-
 namespace detail {
 
-class HashContext {
- public:
-  explicit HashContext(HashKind kind);
-  ~HashContext();
-  HashContext(HashContext&& other) noexcept
-      : context_(std::exchange(other.context_, nullptr)), kind_(other.kind_), started_(other.started_) {}
-  HashContext& operator=(HashContext&& other) noexcept {
-    std::swap(context_, other.context_);
-    std::swap(started_, other.started_);
-    return *this;
-  }
-
-  void restart() { started_ = false; }
-  void update(std::span<const std::byte> bytes);
-  void finish(std::span<std::byte> out);
-
- private:
-  void start();
-
-  evp_md_ctx_st* context_;
-  HashKind kind_;
-  bool started_ = false;
+// OpenSSL's state of any of the three; hash.cc checks the size.
+struct HashState {
+  alignas(8) std::array<std::byte, 112> bytes;
 };
+void start(HashKind kind, HashState& state);
+void update(HashKind kind, HashState& state, std::span<const std::byte> bytes);
+void finish(HashKind kind, HashState& state, std::span<std::byte> out);
 
 }  // namespace detail
 
@@ -62,10 +39,10 @@ class Hasher {
  public:
   using Digest = std::array<std::byte, digest_bytes(kKind)>;
 
-  Hasher() : context_(kKind) {}
+  Hasher() { restart(); }
 
   Hasher& update(std::span<const std::byte> bytes) {
-    context_.update(bytes);
+    detail::update(kKind, state_, bytes);
     return *this;
   }
 
@@ -83,15 +60,16 @@ class Hasher {
   // The digest of all bytes since the last finish() or restart(); a new message begins.
   Digest finish() {
     Digest digest;
-    context_.finish(digest);
+    detail::finish(kKind, state_, digest);
+    restart();
     return digest;
   }
 
   // Forgets what it was fed.
-  void restart() { context_.restart(); }
+  void restart() { detail::start(kKind, state_); }
 
  private:
-  detail::HashContext context_;
+  detail::HashState state_;
 };
 
 using Md5 = Hasher<HashKind::md5>;
@@ -102,32 +80,34 @@ using Sha256 = Hasher<HashKind::sha256>;
 [[nodiscard]] Sha1::Digest sha1(std::span<const std::byte> bytes);
 [[nodiscard]] Sha256::Digest sha256(std::span<const std::byte> bytes);
 
-// HMAC-SHA256 (RFC 2104). The key is copied and wiped when the object goes or gets another key.
+// HMAC-SHA256 (RFC 2104). Keeps what the key leads to, not the key, and wipes that when it goes or gets
+// another.
 class HmacSha256 {
  public:
   HmacSha256() : HmacSha256(std::span<const std::byte>()) {}
   explicit HmacSha256(std::span<const std::byte> key) { set_key(key); }
   ~HmacSha256();
-  HmacSha256(HmacSha256&&) noexcept = default;
-  HmacSha256& operator=(HmacSha256&&) noexcept = default;
+  HmacSha256(const HmacSha256&) = default;
+  HmacSha256& operator=(const HmacSha256&) = default;
 
   void set_key(std::span<const std::byte> key);
 
   HmacSha256& update(std::span<const std::byte> bytes) {
-    start();
     hash_.update(bytes);
     return *this;
   }
-  Sha256::Digest finish();
+  // Of all bytes since the last finish() or set_key(); a new message with the same key begins.
+  Sha256::Digest finish() {
+    const Sha256::Digest inside = hash_.finish();
+    hash_ = inner_;
+    Sha256 outer = outer_;
+    return outer.update(inside).finish();
+  }
 
  private:
-  static constexpr std::size_t kBlockBytes = 64;
-  void start();
-
+  // After the key's first block; a message begins with a copy.
+  Sha256 inner_, outer_;
   Sha256 hash_;
-  std::array<std::byte, kBlockBytes> inner_;
-  std::array<std::byte, kBlockBytes> outer_;
-  bool started_ = false;
 };
 
 [[nodiscard]] Sha256::Digest hmac_sha256(std::span<const std::byte> key, std::span<const std::byte> message);

@@ -69,7 +69,10 @@ TEST(Hash, IsReadyForTheNextMessageAfterFinishAndRestart) {
   EXPECT_EQ(hash.finish(), sha256({})) << "nothing was fed";
   hash.update(as_bytes("forgotten")).restart();
   EXPECT_EQ(hash.update(as_bytes("abc")).finish(), whole);
-  Sha256 other = std::move(hash);
+  hash.update(as_bytes("ab"));
+  Sha256 other = hash;
+  EXPECT_EQ(other.update(as_bytes("c")).finish(), whole) << "a copy goes on";
+  EXPECT_EQ(hash.update(as_bytes("c")).finish(), whole);
   EXPECT_EQ(other.update(as_bytes("abc")).finish(), whole);
   const std::vector<std::span<const std::byte>> pieces{as_bytes("a"), {}, as_bytes("bc")};
   EXPECT_EQ(other.update(pieces).finish(), whole);
