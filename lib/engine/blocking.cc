@@ -3,7 +3,7 @@
 
 namespace netstor::detail {
 
-BlockingThread::~BlockingThread() {
+void BlockingThread::end() noexcept {
   {
     const std::lock_guard lock(mutex_);
     ended_ = true;
@@ -13,12 +13,16 @@ BlockingThread::~BlockingThread() {
 }
 
 void BlockingThread::run(Runnable& work, Runnable& done, Loop& home) {
+  bool here = false;
   {
     const std::lock_guard lock(mutex_);
-    jobs_.push_back({&work, &done, &home});
-    if (!thread_.joinable()) thread_ = std::thread([this] { serve(); });
+    here = ended_;
+    if (!here) jobs_.push_back({&work, &done, &home});
+    if (!here && !thread_.joinable()) thread_ = std::thread([this] { serve(); });
   }
-  changed_.notify_one();
+  if (!here) return changed_.notify_one();
+  work.run(work);
+  home.post(done);
 }
 
 void BlockingThread::serve() {

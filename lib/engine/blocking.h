@@ -14,12 +14,14 @@ namespace netstor::detail {
 class BlockingThread {
  public:
   BlockingThread() = default;
-  ~BlockingThread();
+  ~BlockingThread() { end(); }
   BlockingThread(const BlockingThread&) = delete;
   BlockingThread& operator=(const BlockingThread&) = delete;
 
   /// Runs `work` there, then posts `done` to `home`. Any thread.
   void run(Runnable& work, Runnable& done, Loop& home);
+  /// Waits for what it was given; from then on run() does the work itself.
+  void end() noexcept;
 
  private:
   struct Job {

@@ -122,7 +122,7 @@ void Engine::stop() noexcept {
   const std::size_t running = options_.embedded ? loops_.size() : threads_.size();
   unstopped_ -= static_cast<unsigned>(loops_.size() - running);
   std::vector<Stop> stops(running);
-  Settling settling(static_cast<std::ptrdiff_t>(running));
+  Settling settling(static_cast<std::ptrdiff_t>(running) + 1);
   for (std::size_t i = 0; i < running; ++i) {
     stops[i].loop = loops_[i].get();
     stops[i].settling = &settling;
@@ -133,6 +133,11 @@ void Engine::stop() noexcept {
     loops_[i]->post(stops[i]);
   }
   if (!options_.embedded) {
+    for (unsigned left = 0; (left = unstopped_.load()) > 0;) unstopped_.wait(left);
+    // Whoever may still post ends before the shards do.
+    blocking_.end();
+    do settling.found(false);
+    while (!settling.quiet());
     for (auto& thread : threads_) thread.join();
     return;
   }
@@ -149,6 +154,7 @@ void Engine::stop() noexcept {
   };
   Loop* before = current_loop;
   while (unstopped_.load() > 0) turn_all();
+  blocking_.end();
   for (unsigned round = 0; round < Settling::kRoundsMax && turn_all(); ++round) {
   }
   each([&](ShardLoop& loop) {

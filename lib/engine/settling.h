@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// How the shards of a runtime end together. What one of them still does may send a task to another that had
-// nothing left: they go on in rounds, until all found nothing to do in the same one.
+// How the threads of a runtime end together: its shards, and the one that stops it. What a shard still does
+// may send a task to another that had nothing left: they go on in rounds, until all found nothing to do in
+// the same one. Behind the last round nobody posts to a shard any more, and what it woke by may be taken
+// apart.
 
 #include <atomic>
 #include <barrier>
@@ -14,9 +16,9 @@ class Settling {
   /// Tasks that send each other around for ever are not waited for.
   static constexpr unsigned kRoundsMax = 1000;
 
-  explicit Settling(std::ptrdiff_t shards) : round_(shards, Ended{this}) {}
+  explicit Settling(std::ptrdiff_t threads) : round_(threads, Ended{this}) {}
 
-  /// Each shard, once a round: did it do anything? Returns when all have said so.
+  /// Each thread, once a round: did it do anything? Returns when all have said so.
   void found(bool busy) noexcept {
     if (busy) busy_.store(true, std::memory_order_relaxed);
     round_.arrive_and_wait();

@@ -257,6 +257,7 @@ void ShardLoop::stop(Settling* settling) noexcept {
     auto& all = static_cast<Ended&>(self);
     if (--all.left > 0) return;
     all.loop->config_.unstopped->fetch_sub(1, std::memory_order_acq_rel);
+    all.loop->config_.unstopped->notify_all();
     delete &all;
   };
   const auto hooks = std::exchange(hooks_, {});

@@ -103,6 +103,7 @@ class Site {
   }
   /// Before what the ports live on goes.
   void end() {
+    blocking_.end();
     for (auto& loop : loops_) {
       detail::current_loop = loop.get();
       loop->drop_ports();
