@@ -261,7 +261,7 @@ Result<void> hammer(const Settings& settings) {
   const std::uint64_t depth = settings.number("depth", 4), lanes = depth * runtime.shards();
   const std::uint64_t blocks =
       std::min(settings.number("span", ~std::uint64_t{0}), volume.size_bytes()) / volume.block_bytes();
-  const std::uint64_t lane = std::min(kLaneBlocks, blocks / lanes);
+  const std::uint64_t lane = std::min(kLaneBlocks, blocks / std::max<std::uint64_t>(lanes, 1));
   const std::uint64_t largest = std::min(settings.number("largest", 64), lane);
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<Future<void>> ends;

@@ -55,9 +55,11 @@ class Report(unittest.TestResult):
         super().stopTest(test)
 
     def _fail(self, error):
-        kind, value, trace = error
+        _, value, trace = error
         self._state = "failed"
-        self._why += "".join(traceback.format_exception(kind, value, trace, limit=-4))
+        here = [frame for frame in traceback.extract_tb(trace) if "/interop/" in frame.filename]
+        where = " > ".join(f"{pathlib.Path(frame.filename).name}:{frame.lineno}" for frame in here)
+        self._why += f"{where}: {type(value).__name__}: {value}\n"
 
     def addError(self, test, err):
         self._fail(err)

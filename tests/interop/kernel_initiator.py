@@ -41,6 +41,7 @@ class Discovery(lab.Case):
         nvme("connect", *lab.reach(server.port, "127.0.0.1"), "-n", f"{NQN}:none", ok=False)
         self.no_leftovers()
 
+    @long_test
     def test_keeps_a_discovery_controller(self):
         """a persistent discovery controller lives past its keep-alive time"""
         server = self.server("a=16MiB,store=memory")
@@ -71,19 +72,21 @@ class Connection(lab.Case):
         """what is written past the page cache reads back, blocks of 512 and of 4096"""
         server = self.server("a=64MiB,store=memory", "b=64MiB,block=512")
         for name in ("a", "b"):
-            self.write_and_compare(self.volume(server, name).disk, 8 * MIB, seed=len(name), at=3 * MIB)
+            self.write_and_compare(self.volume(server, name).disk, 2 * MIB, seed=len(name), at=3 * MIB)
 
     def _digests(self, *options):
         server = self.server("a=64MiB,store=memory", "b=64MiB")
         for name in ("a", "b"):
             controller = self.volume(server, name, *options)
-            self.write_and_compare(controller.disk, 4 * MIB)
+            self.write_and_compare(controller.disk, 2 * MIB)
             self.write_and_compare(controller.disk, 64 * 1024, block=4096, at=4096)
 
+    @long_test
     def test_header_digest(self):
         """header digests"""
         self._digests("--hdr-digest")
 
+    @long_test
     def test_data_digest(self):
         """data digests"""
         self._digests("--data-digest")
@@ -92,6 +95,7 @@ class Connection(lab.Case):
         """header and data digests"""
         self._digests("--hdr-digest", "--data-digest")
 
+    @long_test
     def test_queue_counts(self):
         """-i 1, -i 2, and poll and write queues"""
         server = self.server("a=64MiB,store=memory")
@@ -105,6 +109,7 @@ class Connection(lab.Case):
                          "--size=2M")
             controller.disconnect()
 
+    @long_test
     def test_queue_sizes(self):
         """--queue-size 16 and 1024"""
         server = self.server("a=64MiB,store=memory")
@@ -115,6 +120,7 @@ class Connection(lab.Case):
                      "--iodepth=256", "--verify=crc32c")
             controller.disconnect()
 
+    @long_test
     def test_keep_alive(self):
         """a keep-alive time of two seconds, and nothing to do for five"""
         server = self.server("a=16MiB,store=memory")
@@ -149,6 +155,7 @@ class Connection(lab.Case):
         controller.wait_state("live")
         self.same(self.folder / "source", controller.disk, MIB)
 
+    @long_test
     def test_gives_up_a_server_that_stays_away(self):
         """--ctrl-loss-tmo: the controller goes when netstord stays away"""
         self.expects = [r"failed|Failed|error|timeout"]
@@ -159,6 +166,7 @@ class Connection(lab.Case):
 
 
 class Data(lab.Case):
+    @long_test
     def test_fio_verifies_random_writes(self):
         """fio --verify=crc32c: random writes of 512 bytes to 256 KiB"""
         server = self.server("a=64MiB,block=512", "b=64MiB,store=memory")
@@ -188,16 +196,16 @@ class Data(lab.Case):
         place.mkdir()
         call("mount", *mount, controller.disk, place)
         self.addCleanup(call, "umount", "-l", place, ok=None)
-        call("cp", "-r", HERE.parent, place / "tree", limit_s=120)
-        lab.random_file(place / "large", 24 * MIB, 7)
+        call("cp", "-r", HERE.parent.parent / "docs", place / "tree", limit_s=120)
+        lab.random_file(place / "large", 12 * MIB, 7)
         call("sync")
         call("umount", place)
         controller.disconnect()
         controller = self.volume(server, "fs")
         call(*check, controller.disk)
         call("mount", *mount, controller.disk, place)
-        call("diff", "-r", HERE.parent, place / "tree", limit_s=120)
-        lab.random_file(self.folder / "large", 24 * MIB, 7)
+        call("diff", "-r", HERE.parent.parent / "docs", place / "tree", limit_s=120)
+        lab.random_file(self.folder / "large", 12 * MIB, 7)
         self.same(self.folder / "large", place / "large")
         call("umount", place)
 

@@ -61,8 +61,8 @@ class Failed(AssertionError):
 
 
 def start(*words, **more):
-    return subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **more)
+    return subprocess.Popen(list(map(str, words)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, start_new_session=True, **more)
 
 
 def finish(child, limit_s=WAIT_S):
@@ -73,7 +73,8 @@ def finish(child, limit_s=WAIT_S):
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
         raise Failed(f"{' '.join(child.args)}: no end after {limit_s} s") from None
-    return Answer(child.args, child.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+    out, err = (text.decode("utf-8", "replace") for text in (out, err))
+    return Answer(child.args, child.returncode, out, err)
 
 
 def call(*words, limit_s=WAIT_S, ok=True):
@@ -122,7 +123,7 @@ class Server:
 
     def __init__(self, folder, *options, port=0, listen="127.0.0.1"):
         self.folder = pathlib.Path(folder)
-        self.options, self.port, self.listen = options, port, listen
+        self.options, self.port, self.listen, self.ports = options, port, listen, []
         self.child = None
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -135,7 +136,8 @@ class Server:
                  "--listen", f"{self.listen}:{self.port}", *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for("netstord is ready", lambda: self._ready(port_file))
-        self.port = int(port_file.read_text().split()[0])
+        self.ports = [int(word) for word in port_file.read_text().split()]
+        self.port = self.ports[0]
         return self
 
     def _ready(self, port_file):
@@ -298,13 +300,13 @@ def ram_disk(mib=64, block=512):
     """A null_blk disk that remembers what is written to it."""
     call("modprobe", "null_blk", "nr_devices=0")
     root = pathlib.Path("/sys/kernel/config/nullb")
-    number = next(at for at in range(100) if not (root / f"disk{at}").exists())
-    folder = root / f"disk{number}"
+    number = next(at for at in range(100) if not (root / f"test{at}").exists())
+    folder = root / f"test{number}"
     folder.mkdir()
     for name, value in {"size": mib, "blocksize": block, "memory_backed": 1, "discard": 1,
                         "power": 1}.items():
         write_text(folder / name, value)
-    return f"/dev/nullb{read_text(folder / 'index')}", folder
+    return f"/dev/{folder.name}", folder
 
 
 # ---- A test.
@@ -323,7 +325,7 @@ class Case(unittest.TestCase):
         self.folder.mkdir(parents=True)
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.expects = list(type(self).expects)
-        write_text("/dev/kmsg", f"interop: {self._testMethodName}")
+        write_text("/dev/kmsg", f"interop: {self._testMethodName}\n")
         self.addCleanup(self._read_kernel_log)
 
     def log(self):
@@ -336,7 +338,8 @@ class Case(unittest.TestCase):
         bad = [line for line in log if COMPLAINTS.search(line) and
                not any(re.search(pattern, line) for pattern in self.expects)]
         if bad:
-            self.fail("the kernel complains:\n" + "\n".join(bad) + "\nall of it:\n" + "\n".join(log[-40:]))
+            raise Failed("\n".join([f"the kernel complains, {len(bad)} times:", *bad[:8], "its last words:",
+                                    *log[-16:]]))
 
     def server(self, *volumes, options=(), **more):
         words = [word for volume in volumes for word in ("--volume", volume)]
