@@ -201,6 +201,28 @@ TEST_P(Links, BringWhatWasSentBeforeThePeerEnded) {
   EXPECT_EQ(receive(near(), 40'000), last.bytes);
 }
 
+TEST_P(Links, LeavePeekedBytesInTheStream) {
+  connect();
+  auto& send = keep<Sending>(10);
+  std::iota(send.bytes.begin(), send.bytes.end(), 'a');
+  const auto look = [&](std::size_t size) {
+    auto& peek = keep<Receiving>(size, 2);
+    peek.peek = true;
+    EXPECT_EQ(near().submit(peek), Submit::accepted);
+    if (!send.done()) {  // the first finds nothing and waits, as any receive does
+      site().turns(20);
+      EXPECT_TRUE(!peek.done() && far().submit(send) == Submit::accepted);
+    }
+    EXPECT_TRUE(wait([&] { return peek.done() && send.done(); }));
+    EXPECT_EQ(peek.bytes.compare(0, peek.result.bytes, send.bytes, 0, peek.result.bytes), 0);
+    return peek.result.bytes;
+  };
+  EXPECT_EQ(look(64), 10U);
+  EXPECT_EQ(receive(near(), 10), send.bytes);
+  close(far_);
+  EXPECT_EQ(look(64), 0U);
+}
+
 TEST_P(Links, SayThatThePeerResetWithAnError) {
   auto& accept = keep<Counted<AcceptOp>>();
   ticket(accept);

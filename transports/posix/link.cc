@@ -63,7 +63,8 @@ void PosixLink::try_receive() noexcept {
   header.msg_iov = const_cast<iovec*>(receive_->pieces);
   header.msg_iovlen = receive_->piece_count;
   port_.count_call();
-  const ssize_t got = ::recvmsg(fd_, &header, MSG_DONTWAIT);
+  const bool peek = receive_->peek;
+  const ssize_t got = ::recvmsg(fd_, &header, MSG_DONTWAIT | (peek ? MSG_PEEK : 0));
   if (got < 0 && errno == EINTR) return port_.look_at(*this);
   if (got < 0 && errno == EAGAIN) {
     readable_ = false;
@@ -73,7 +74,7 @@ void PosixLink::try_receive() noexcept {
   std::size_t room = 0;
   for (unsigned i = 0; i < receive_->piece_count; ++i) room += receive_->pieces[i].iov_len;
   // Less than asked for: the socket is empty, and the kernel tells when that changes.
-  readable_ = ended_ || static_cast<std::size_t>(got) == room;
+  readable_ = ended_ || (peek && got != 0) || static_cast<std::size_t>(got) == room;
   end_receive(OpResult::success(static_cast<std::uint64_t>(got)));
 }
 

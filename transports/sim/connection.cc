@@ -94,7 +94,7 @@ void Connection::pump(unsigned index) {
   if (end.receive == nullptr) return;
   PieceCursor into(end.receive->pieces, end.receive->piece_count);
   if (peer.outgoing.readable() > 0) {
-    const std::size_t bytes = peer.outgoing.read(into);
+    const std::size_t bytes = peer.outgoing.read(into, end.receive->peek);
     world_.trace("received", id_, index, bytes);
     finish_receive(end, OpResult::success(bytes));
     if (peer.send != nullptr) soon(peer.pump, Duration::zero());

@@ -60,13 +60,14 @@ void Stream::arrive() noexcept {
   --pieces_;
 }
 
-std::size_t Stream::read(PieceCursor& into) {
+std::size_t Stream::read(PieceCursor& into, bool peek) {
   std::size_t bytes = std::min<std::uint64_t>(into.remaining(), readable_);
   if (bytes > 1 && world_.strikes(Fault::split, world_.faults().split))
     bytes = world_.random().between(1, bytes - 1);
   const std::size_t straight = std::min(bytes, kBytesMax - begin_);
   into.give(&ring_[begin_], straight);
   into.give(ring_.data(), bytes - straight);
+  if (peek) return bytes;
   begin_ = (begin_ + bytes) % kBytesMax;
   held_ -= bytes;
   readable_ -= bytes;

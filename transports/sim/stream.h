@@ -45,7 +45,8 @@ class Stream {
 
   std::size_t readable() const noexcept { return readable_; }
   bool ended() const noexcept { return ended_; }
-  std::size_t read(PieceCursor& into);
+  /// `peek`: what is read stays readable.
+  std::size_t read(PieceCursor& into, bool peek);
   /// A break throws away what was not read.
   void drop() noexcept;
 

@@ -57,6 +57,7 @@ class UringLink final : public Link {
     recv_.op = &op;
     recv_.header.msg_iov = const_cast<iovec*>(op.pieces);
     recv_.header.msg_iovlen = op.piece_count;
+    peek_flag_ = op.peek ? MSG_PEEK : 0;
     // What is there already is best fetched together with the next send.
     if (has_more_ || !port_.try_while_polling(eager_)) prepare_recv();
     return Submit::accepted;
@@ -104,13 +105,14 @@ class UringLink final : public Link {
 
   void prepare_recv() noexcept {
     io_uring_sqe& sqe = prepare(recv_, IORING_OP_RECV, IORING_OP_RECVMSG);
+    sqe.msg_flags = static_cast<unsigned>(peek_flag_);
     // When the last receive emptied the socket, trying before waiting is a wasted walk through TCP.
     if (!has_more_ && port_.ring().is_modern()) sqe.ioprio = IORING_RECVSEND_POLL_FIRST;
   }
 
   bool attempt_recv() noexcept {
     ++port_.context().metrics().system_calls;
-    const ssize_t got = ::recvmsg(fd_, &recv_.header, MSG_DONTWAIT);
+    const ssize_t got = ::recvmsg(fd_, &recv_.header, MSG_DONTWAIT | peek_flag_);
     const std::int32_t result = got < 0 ? -errno : static_cast<std::int32_t>(got);
     if (is_passing(result)) return false;
     port_.tried(eager_);
@@ -147,7 +149,7 @@ class UringLink final : public Link {
   }
 
   void received(std::int32_t result, std::uint32_t flags) noexcept {
-    has_more_ = (flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
+    has_more_ = (flags & IORING_CQE_F_SOCK_NONEMPTY) != 0 || (peek_flag_ != 0 && result > 0);
     if (result >= 0) return end(recv_, OpResult::success(static_cast<std::uint64_t>(result)));
     if (is_passing(result)) return prepare_recv();
     end(recv_, OpResult::system(-result));
@@ -179,6 +181,7 @@ class UringLink final : public Link {
   int fd_;
   int fixed_;
   bool has_more_ = false;
+  int peek_flag_ = 0;
   bool closing_ = false;
   Half recv_;
   Eager eager_;

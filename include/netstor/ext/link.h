@@ -24,6 +24,8 @@ struct SendOp : Op {
 struct RecvOp : Op {
   const iovec* pieces = nullptr;
   unsigned piece_count = 0;
+  /// The bytes stay in the stream and are received again: to learn where they belong before they are placed.
+  bool peek = false;
 };
 
 class Link {
