@@ -39,13 +39,14 @@ std::int64_t carry_out(const ThreadTask& task) noexcept {
 
 }  // namespace
 
-FileThreads::~FileThreads() {
+void FileThreads::end() noexcept {
   {
     const std::lock_guard lock(mutex_);
     ended_ = true;
   }
   changed_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 Result<void> FileThreads::start() {

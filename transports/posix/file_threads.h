@@ -22,13 +22,15 @@ class FileThreads {
  public:
   /// `answered(user)` is called on a helper thread after an answer was laid down.
   FileThreads(void (*answered)(void* user) noexcept, void* user) : answered_(answered), user_(user) {}
-  ~FileThreads();
+  ~FileThreads() { end(); }
   FileThreads(const FileThreads&) = delete;
   FileThreads& operator=(const FileThreads&) = delete;
 
   /// While opening: nothing is started later.
   Result<void> start();
   void execute(ThreadTask& task) noexcept;
+  /// Waits for what they do; nothing is executed later.
+  void end() noexcept;
 
   bool has_answers() const noexcept { return answers_.load(std::memory_order_seq_cst) != nullptr; }
   /// Gives the answers to their devices.

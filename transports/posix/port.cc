@@ -43,6 +43,7 @@ PosixPort::PosixPort(PortContext& context) noexcept
           this) {}
 
 PosixPort::~PosixPort() {
+  threads_.end();  // they write to what is closed here
   if (event_ >= 0) ::close(event_);
   if (epoll_ >= 0) ::close(epoll_);
 }
