@@ -463,16 +463,22 @@ TEST(HttpClient, TellsAnEarlyAnswerWhileABatchIsInFlight) {
 }
 
 TEST(HttpClient, WaitsForItsLastBatchBeforeItIsDone) {
-  Peer peer;
-  peer.get();
-  SendBatch batch;
-  ASSERT_TRUE(peer.client.gather(batch));
-  peer.stream.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-  EXPECT_EQ(peer.run(), Event::head);
-  EXPECT_EQ(peer.run(), Event::more) << "the send's completion is only a little late";
-  peer.client.batch_sent(peer.now);
-  EXPECT_EQ(peer.client.next(), Event::done);
-  EXPECT_TRUE(peer.client.reusable());
+  for (const std::string answer :
+       {"Content-Length: 0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"}) {
+    Peer peer(false);
+    peer.get();
+    SendBatch batch;
+    ASSERT_TRUE(peer.client.gather(batch));
+    peer.stream.bytes = "HTTP/1.1 200 OK\r\n" + answer;
+    EXPECT_EQ(peer.run(), Event::head);
+    EXPECT_EQ(peer.run(), Event::more) << "the send's completion is only a little late";
+    iovec pieces[8];
+    bool peek = false;
+    EXPECT_EQ(peer.client.want(pieces, 8, peek), 0U) << "a receive now would be one of the next exchange";
+    peer.client.batch_sent(peer.now);
+    EXPECT_EQ(peer.client.next(), Event::done);
+    EXPECT_TRUE(peer.client.reusable());
+  }
 }
 
 TEST(HttpClient, ReadsTheAnswerToASendThatFailed) {

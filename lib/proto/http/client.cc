@@ -35,7 +35,7 @@ void Client::begin(const ClientRequest& request) {
   continue_deadline_ = Time::max();
   to_head_ = request.to_head;
   expected_body_ = request.expected_body;
-  stopped_ = answered_ = truncated_ = collecting_ = false;
+  stopped_ = answered_ = whole_ = truncated_ = collecting_ = false;
   collected_bytes_ = 0;
   interims_ = 0;
   reader_.start(Framing::none, 0);

@@ -136,7 +136,7 @@ class Client {
   /// Nothing happens by time before it.
   [[nodiscard]] Time deadline() const { return continue_deadline_; }
 
-  /// While idle: gives the buffers' memory back.
+  /// While idle, and no receive that may not peek in flight: gives the buffers' memory back.
   void shrink();
   [[nodiscard]] std::uint64_t copied_bytes() const { return reader_.copied_bytes(); }
 
@@ -173,6 +173,7 @@ class Client {
   bool stopped_ = false;  // nothing more is sent
   bool in_flight_ = false;
   bool to_head_ = false;
+  bool whole_ = false;  // the response is here; only the sending is not known to be over
   bool truncated_ = false;
   Duration continue_wait_{};
   Time continue_deadline_ = Time::max();

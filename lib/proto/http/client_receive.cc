@@ -13,7 +13,7 @@ unsigned Client::want(iovec* pieces, unsigned max, bool& peek) {
   peek = false;
   receive_ = Receive::plain;
   direct_offered_ = owed_offered_ = 0;
-  if (phase_ == Phase::failed || closed_) return 0;
+  if (phase_ == Phase::failed || closed_ || (whole_ && owed_ == 0)) return 0;
   if (phase_ == Phase::idle && peek_) {
     // Nothing but the end may come, and the first bytes of the next answer must not.
     pieces[0] = {.iov_base = &probe_, .iov_len = 1};
@@ -169,7 +169,8 @@ Client::Event Client::read_body() {
 Client::Event Client::finish() {
   // Bytes behind the answer: whatever they are, they are no answer to what is asked next.
   if (!buffer_.text().empty()) keep_ = false;
-  if (keep_ && (owed_ != 0 || in_flight_)) return Event::more;
+  whole_ = keep_ && (owed_ != 0 || in_flight_);
+  if (whole_) return Event::more;
   phase_ = Phase::idle;
   return Event::done;
 }
