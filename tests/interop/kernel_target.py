@@ -97,7 +97,13 @@ class Basics(TargetCase):
         target.allow(f"{SUBSYSTEM}-closed", lab.HOST_NQN)
         call(self.tool, "info", closed, "--host-nqn", lab.HOST_NQN)
 
-    def test_data_on_a_disk_and_on_a_file(self):
+    def test_data(self):
+        """cp there and back, compared on the kernel's side"""
+        disk = self.disk()
+        self.round_trip(self.target().subsystem(SUBSYSTEM, disk), disk)
+
+    @long_test
+    def test_data_on_every_store(self):
         """cp there and back, compared on the kernel's side; disks of 512 and 4096, a file; uring and posix"""
         target = self.target()
         for number, device in enumerate((self.disk(64, 512), self.disk(64, 4096), self.file())):
@@ -199,15 +205,13 @@ class Changes(TargetCase):
         """the target goes under I/O and comes back: the volume recovers, nothing answered is lost"""
         target = self.target()
         uri = target.subsystem(SUBSYSTEM, self.disk())
-        child = self.hammer(uri, seconds=9)
-        for _ in range(2):
-            time.sleep(1)
-            target.hide(SUBSYSTEM)
-            time.sleep(1)
-            target.show(SUBSYSTEM)
-            time.sleep(1)
+        child = self.hammer(uri, seconds=6)
+        time.sleep(1)
+        target.hide(SUBSYSTEM)
+        time.sleep(1)
+        target.show(SUBSYSTEM)
         result = self.finish(child)
-        self.assertGreaterEqual(result["reconnects"], 2)
+        self.assertGreaterEqual(result["reconnects"], 1)
         self.assertLessEqual(set(result["errors"]), {"disconnected"}, result)
 
     @long_test
