@@ -4,6 +4,7 @@ and a test case that also reads what the kernel had to say.
 
 All of it runs as root in the virtual machine, but for what a peer with where="host" uses.
 """
+import ctypes
 import dataclasses
 import json
 import os
@@ -57,6 +58,11 @@ class Answer:
 
 class Failed(AssertionError):
     pass
+
+
+def die_with_parent():
+    """For a child that must not be left over, however this process ends."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def start(*words, **more):
@@ -133,7 +139,7 @@ class Server:
             self.child = subprocess.Popen(
                 [programs()[0], "--state", str(self.folder / "state"), "--port-file", str(port_file),
                  "--listen", f"{self.listen}:{self.port}", *self.options],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent)
         wait_for("netstord is ready", lambda: self._ready(port_file))
         self.ports = [int(word) for word in port_file.read_text().split()]
         self.port = self.ports[0]
