@@ -118,7 +118,7 @@ class Connection final : public nvme::tcp::TargetOwner {
   unsigned holds_ = 0;         // coroutines that will come back
   IoRequest* first_waiting_ = nullptr;  // reads that wait for memory
   IoRequest* last_waiting_ = nullptr;
-  Mapping own_memory_;  // in-capsule data of stores that cannot take it at once; made when first needed
+  net::Mapping own_memory_;  // in-capsule data of stores that cannot take it at once; made when first needed
   std::vector<nvme::tcp::TargetRequest*> events_;  // held Asynchronous Event Requests
 
   SendOp send_;

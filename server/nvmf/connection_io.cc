@@ -168,7 +168,7 @@ void Connection::payload_to_memory(TargetRequest& request, IoRequest& io) {
 std::byte* Connection::own_memory(const TargetRequest& request) {
   const std::size_t each = (queue_.terms().in_capsule_bytes + 4095u) & ~std::size_t{4095};
   if (own_memory_.data() == nullptr) {
-    own_memory_ = Mapping(each * nvme::tcp::TargetQueue::nodes(queue_.terms().entries));
+    own_memory_ = net::Mapping(each * nvme::tcp::TargetQueue::nodes(queue_.terms().entries));
     NETSTOR_ASSERT(own_memory_.data() != nullptr);
   }
   return own_memory_.data() + request.slot * each;

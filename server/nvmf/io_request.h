@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "lib/proto/nvme/target_request.h"
-#include "server/nvmf/chunk_pool.h"
+#include "server/net/chunk_pool.h"
 #include "server/store/block_store.h"
 
 namespace netstor::nvmf {

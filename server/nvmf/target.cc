@@ -30,7 +30,7 @@ std::optional<Error> check(const SubsystemConfig& config) {
     return invalid("queue_entries_max: 2 to 4096");
   if (limits.io_queues_max == 0) return invalid("io_queues_max: at least 1");
   if (!std::has_single_bit(limits.transfer_bytes_max) || limits.transfer_bytes_max < 4096 ||
-      limits.transfer_bytes_max > kChunkBytes * (kRequestPiecesMax - 1)) {
+      limits.transfer_bytes_max > net::kChunkBytes * (kRequestPiecesMax - 1)) {
     return invalid("transfer_bytes_max: a power of two from 4 KiB to 1 MiB");
   }
   if (limits.in_capsule_bytes % 16 != 0 || limits.in_capsule_bytes > 8192) {
@@ -50,7 +50,7 @@ Target::Target(Runtime& runtime, TargetConfig config)
 Target::~Target() { NETSTOR_ASSERT(stopped_); }
 
 Result<std::unique_ptr<Target>> Target::start(Runtime& runtime, TargetConfig config) {
-  if (config.buffer_bytes < 2 * kChunkBytes * kRequestPiecesMax)
+  if (config.buffer_bytes < 2 * net::kChunkBytes * kRequestPiecesMax)
     return invalid("buffer_bytes: at least 2.2 MiB");
   std::unique_ptr<Target> target(new Target(runtime, config));
   for (unsigned i = 0; i < runtime.shards(); ++i) {
@@ -338,7 +338,7 @@ Task<Address> Target::do_listen(ListenConfig config) {
     unlock();
     co_return std::move(listener).error();
   }
-  auto acceptor = std::make_unique<Acceptor>(shards_[0]->loop(), std::move(*listener),
+  auto acceptor = std::make_unique<net::Acceptor>(shards_[0]->loop(), std::move(*listener),
                                              [this](const Ticket& ticket) { deal(ticket); });
   const Address address = acceptor->address();
   acceptor->start();

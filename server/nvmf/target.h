@@ -21,7 +21,7 @@
 #include <memory>
 #include <optional>
 
-#include "server/nvmf/acceptor.h"
+#include "server/net/acceptor.h"
 #include "server/nvmf/target_shard.h"
 
 namespace netstor::nvmf {
@@ -97,7 +97,7 @@ class Target {
   std::map<std::string, Subsystem, std::less<>> subsystems_;
   std::vector<Directory::Path> paths_;
   std::uint64_t generation_ = 0;
-  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
   unsigned next_shard_ = 0;
   bool busy_ = false;
   bool stopped_ = false;

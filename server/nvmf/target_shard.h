@@ -13,7 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "server/nvmf/chunk_pool.h"
+#include "server/net/chunk_pool.h"
 #include "server/nvmf/connection.h"
 
 namespace netstor::nvmf {
@@ -51,7 +51,7 @@ class TargetShard {
   detail::Loop& loop() noexcept { return context_.loop(); }
   PortContext& context() noexcept { return context_; }
   const TargetConfig& config() const noexcept { return config_; }
-  ChunkPool& pool() noexcept { return pool_; }
+  net::ChunkPool& pool() noexcept { return pool_; }
   Port& port() noexcept { return port_; }
 
   // ---- Connections.
@@ -113,7 +113,7 @@ class TargetShard {
   Port& port_;
   const TargetConfig config_;
   const std::vector<TargetShard*>& shards_;
-  ChunkPool pool_;
+  net::ChunkPool pool_;
   std::shared_ptr<const Directory> directory_;
   ShardSubsystem discovery_;
   std::unordered_map<std::string, std::unique_ptr<ShardSubsystem>> subsystems_;

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace netstor::nvmf {
+namespace netstor::net {
 
 inline constexpr std::size_t kChunkBytes = 64 * 1024;
 
@@ -50,4 +50,4 @@ class ChunkPool {
   std::vector<std::byte*> free_;
 };
 
-}  // namespace netstor::nvmf
+}  // namespace netstor::net

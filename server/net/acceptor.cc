@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "server/nvmf/acceptor.h"
+#include "server/net/acceptor.h"
 
 #include "lib/base/assert.h"
 
-namespace netstor::nvmf {
+namespace netstor::net {
 
 namespace {
 
@@ -46,4 +46,4 @@ void Acceptor::close() {
   listener_->close();
 }
 
-}  // namespace netstor::nvmf
+}  // namespace netstor::net

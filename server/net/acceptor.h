@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// One listening address: takes connections on the target's home shard and deals them out to all shards in
+// One listening address: takes connections on a server's home shard and deals them out to all shards in
 // turn.
 
 #include <netstor/ext/driver.h>
@@ -8,7 +8,7 @@
 #include <functional>
 #include <memory>
 
-namespace netstor::nvmf {
+namespace netstor::net {
 
 class Acceptor {
  public:
@@ -38,4 +38,4 @@ class Acceptor {
   bool closing_ = false;
 };
 
-}  // namespace netstor::nvmf
+}  // namespace netstor::net

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "server/nvmf/chunk_pool.h"
+#include "server/net/chunk_pool.h"
 
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <utility>
 
-namespace netstor::nvmf {
+namespace netstor::net {
 
 Mapping::Mapping(std::size_t size_bytes) noexcept : size_(size_bytes) {
   void* const at =
@@ -52,4 +52,4 @@ void ChunkPool::give_back(const iovec* pieces, unsigned count) noexcept {
   for (unsigned i = count; i-- != 0;) free_.push_back(static_cast<std::byte*>(pieces[i].iov_base));
 }
 
-}  // namespace netstor::nvmf
+}  // namespace netstor::net
