@@ -24,7 +24,8 @@ namespace {
 
 template <class Context>
 Context& as(HashState& state) {
-  static_assert(sizeof(Context) <= sizeof(HashState) && alignof(Context) <= alignof(HashState));
+  static_assert(sizeof(Context) <= sizeof(HashState));
+  static_assert(alignof(Context) <= alignof(HashState));
   return *std::launder(reinterpret_cast<Context*>(state.bytes.data()));
 }
 
