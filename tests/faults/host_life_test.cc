@@ -165,6 +165,27 @@ TEST_F(HostLifeFault, NamespaceThatVanishes) {
   expect_failed(write(), "write", ErrorKind::not_found, Effect::none, "invalid namespace or format");
 }
 
+TEST_F(HostLifeFault, PathThatTheTargetSaysIsNone) {
+  target.on_command([refused = false](Peer& peer, const Command& command) mutable {
+    if (!peer.io() || command.is_fabrics() || std::exchange(refused, true)) return false;
+    peer.answer(command, PathStatus::internal_path_error);
+    return true;
+  });
+  VolumeOptions patient = options();
+  patient.path_loss_timeout = seconds(60);
+  open(patient);
+  // Brought up again, and asked again.
+  const Result<void> done = read();
+  EXPECT_TRUE(done) << done.error();
+  EXPECT_EQ(runtime->metrics().reconnects, 1u);
+}
+
+TEST_F(HostLifeFault, PathThatTheTargetSaysIsNoneForAWrite) {
+  open();
+  refuse_io(PathStatus::internal_path_error);
+  expect_failed(write(), "write", ErrorKind::disconnected, Effect::unknown, "internal path error");
+}
+
 TEST_F(HostLifeFault, NamespaceThatIsGoneAfterAnEvent) {
   target.controller.oaes = oaes::kNamespaceAttribute;
   struct {

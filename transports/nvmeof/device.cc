@@ -209,6 +209,9 @@ void NvmeofDevice::done(IoRequest& request) noexcept {
   // The queue gives back its requests before it says that it is gone.
   const OpResult lost = state_ == State::live ? io_->why().as_lost_path() : why_;
   OpResult result = result_of(request, lost);
+  // What the controller says of the path is true for all that goes by it.
+  const bool answered = request.outcome == nvme::tcp::HostOutcome::answered;
+  if (answered && !result.ok && result.kind == ErrorKind::disconnected) io_->give_up(result);
   IoRequest* const partner = request.partner;
   if (partner != nullptr && partner->partner == &request) {
     // The other half is still out, and comes with this one's word.

@@ -82,7 +82,9 @@ Meaning meaning_of(Status status, StatusDialect dialect) noexcept {
                                                                : std::span<const Meaning>(kNvm)) {
     if (each.status.is(status)) return each;
   }
-  // A path related status will mean another path, once a device has several (see namespace.h).
+  // The only path that a device has (see namespace.h) is none any more, and is brought up again.
+  if (status.sct() == nvme::StatusType::path_related && !status.dnr())
+    return {status, ErrorKind::disconnected, false};
   return {status, ErrorKind::device_error, false};
 }
 
