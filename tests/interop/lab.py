@@ -275,6 +275,9 @@ class KernelTarget:
             write_text(folder / "buffered_io", 1)
         write_text(folder / "enable", 1)
 
+    def enable_namespace(self, nqn, nsid, on):
+        write_text(NVMET / "subsystems" / nqn / "namespaces" / str(nsid) / "enable", int(on))
+
     def resized(self, nqn, nsid):
         write_text(NVMET / "subsystems" / nqn / "namespaces" / str(nsid) / "revalidate_size", 1)
 
