@@ -77,9 +77,10 @@ Result<std::string> path_of(std::string_view uri) {
   return std::move(parsed.path);
 }
 
-DeviceLimits limits_of(std::uint64_t size, Alignment direct, bool writable) {
+DeviceLimits limits_of(std::uint64_t size, Alignment direct, const FileRequest& request) {
+  const bool writable = request.writable;
   DeviceLimits limits;
-  limits.block_bytes = direct.offset != 0 ? direct.offset : kSectorBytes;
+  limits.block_bytes = direct.offset != 0 ? direct.offset : request.cached ? 1 : kSectorBytes;
   limits.memory_alignment = direct.offset != 0 ? std::max(direct.memory, 1U) : 1;
   limits.size_bytes = size / limits.block_bytes * limits.block_bytes;
   limits.zero_bytes_max = kZeroBytesMax;
@@ -112,7 +113,7 @@ Result<OpenedFile> open_file(std::string_view uri, const FileRequest& request) {
   const bool block_device = S_ISBLK(facts.st_mode);
   NETSTOR_TRY_RETURN(const std::uint64_t size, size_of(fd.get(), facts, path));
 
-  Alignment alignment = direct_alignment(fd.get(), block_device);
+  Alignment alignment = request.cached ? Alignment{} : direct_alignment(fd.get(), block_device);
   if (alignment.offset != 0 && std::has_single_bit(alignment.offset)) {
     if (::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_DIRECT) != 0) alignment = {};
   } else {
@@ -120,7 +121,7 @@ Result<OpenedFile> open_file(std::string_view uri, const FileRequest& request) {
   }
   OpenedFile opened{.direct = alignment.offset != 0,
                     .block_device = block_device,
-                    .limits = limits_of(size, alignment, request.writable),
+                    .limits = limits_of(size, alignment, request),
                     .path = path};
   if (opened.limits.size_bytes == 0) {
     if (request.create) ::unlink(path.c_str());

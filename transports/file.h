@@ -21,6 +21,7 @@ struct FileRequest {
   bool writable = true;
   bool create = false;  ///< a new file, sparse, `size_bytes` long
   std::uint64_t size_bytes = 0;
+  bool cached = false;  ///< never past the page cache; blocks of one byte
 };
 
 /// `uri` is file:///PATH. Blocks.

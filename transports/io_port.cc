@@ -195,7 +195,8 @@ struct Opening {
       Opening& opening = *static_cast<Step&>(self).opening;
       opening.opened = open_file(opening.op.uri, {.writable = opening.op.writable,
                                                   .create = opening.op.create,
-                                                  .size_bytes = opening.op.size_bytes});
+                                                  .size_bytes = opening.op.size_bytes,
+                                                  .cached = opening.op.cached});
     };
     done.run = [](detail::Runnable& self) noexcept {
       const std::unique_ptr<Opening> opening(static_cast<Step&>(self).opening);

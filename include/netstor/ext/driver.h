@@ -116,6 +116,8 @@ struct OpenOp : Op {
   bool writable = true;
   bool create = false;  ///< files: make it, `size_bytes` long, sparse
   std::uint64_t size_bytes = 0;
+  /// files: through the system's page cache, and so from any offset, length and memory (block_bytes 1)
+  bool cached = false;
   std::optional<Ticket> share;  ///< join the session that another shard's device gave (Device::share)
   std::unique_ptr<Device> device;
   std::string detail;  ///< on failure: what to add to the error's text
