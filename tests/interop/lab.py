@@ -39,7 +39,6 @@ class Peer:
     nvme_disk_mib: int = 0        # an emulated disk of this size, /dev/nvme0n1
     host_server: bool = False     # netstord runs on the host; NETSTOR_OUTSIDE has its address
     limit_s: int = 900
-    alone: bool = False           # wants a machine for itself
 
 
 def long_test(test):
