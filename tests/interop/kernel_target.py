@@ -102,6 +102,16 @@ class Basics(TargetCase):
         disk = self.disk()
         self.round_trip(self.target().subsystem(SUBSYSTEM, disk), disk)
 
+    def test_zeroes_that_the_store_cannot(self):
+        """cp --sparse to a file on tmpfs, where nvmet offers Write Zeroes and then refuses: zeroes are sent"""
+        backing, source = self.file(mib=16), self.folder / "source"
+        source.write_bytes(bytes(3 * MIB) + b"end of the zeroes" + bytes(MIB))
+        with open(backing, "r+b") as file:
+            file.write(b"\xff" * (5 * MIB))
+        uri = self.target().subsystem(SUBSYSTEM, backing)
+        call(self.tool, "cp", source, uri, "--sparse", "--verify")
+        self.same(source, backing, source.stat().st_size)
+
     @long_test
     def test_data_on_every_store(self):
         """cp there and back, compared on the kernel's side; disks of 512 and 4096, a file; uring and posix"""

@@ -76,7 +76,10 @@ class Window {
 
   Result<void> end_write() {
     Chunk& first = chunk(done_);
-    NETSTOR_CHECK_RETURN(first.pending.get());
+    Result<void> written = first.pending.get();
+    if (!written && written.error().kind() == ErrorKind::unsupported && sink_.other_way())
+      written = sink_.write(position(done_), workspace_.chunk(done_), first.length).get();
+    NETSTOR_CHECK_RETURN(std::move(written));
     bytes_ += first.length;
     ++done_;
     if (options_.progress) options_.progress(bytes_);

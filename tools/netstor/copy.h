@@ -28,6 +28,8 @@ class Sink {
   /// Starts to take the first `length` bytes of `room`; what follows them in `room` is free for padding.
   /// `room` is borrowed until the future is ready. Asked in order of position.
   virtual Future<void> write(std::uint64_t position, MutableBytes room, std::size_t length) = 0;
+  /// A write was answered *unsupported*: true when there is another way, and the chunk is wanted again.
+  virtual bool other_way() { return false; }
   /// All is written: make it stay.
   virtual Result<void> finish() { return ok(); }
 };

@@ -48,14 +48,14 @@ Result<std::size_t> VolumeSource::read(std::uint64_t position, MutableBytes into
 
 VolumeSink::VolumeSink(const Volume& volume, VolumeSinkOptions options) : volume_(volume), options_(options) {
   // Of length 0, so that it says whether the volume can, and does nothing.
-  if (options_.sparse && !volume.write_zeroes(0, 0).get()) options_.sparse = false;
+  zeroing_ = options_.sparse && volume.write_zeroes(0, 0).get().ok();
 }
 
 Result<void> VolumeSink::fill_tail(std::uint64_t offset, MutableBytes block, std::size_t used) {
   const MutableBytes rest = block.subspan(used);
   if (options_.tail == Tail::zeroes) {
     std::fill(rest.begin(), rest.end(), std::byte{0});
-    padded_ += rest.size();
+    padded_ = rest.size();  // the last block's, however often it is written
     return ok();
   }
   NETSTOR_TRY_RETURN(Buffer before, Buffer::allocate(block.size()));
@@ -76,11 +76,18 @@ Future<void> VolumeSink::write(std::uint64_t position, MutableBytes room, std::s
   // Each block is written once by this program: sending it again after a lost path does no harm.
   const IoOptions io{.force_unit_access = options_.force_unit_access, .idempotent = true};
   const MutableBytes bytes = room.first(whole);
-  if (options_.sparse && all_zero(bytes)) {
+  if (zeroing_ && all_zero(bytes)) {
     zeroes_ += whole;
     return volume_.write_zeroes(offset, whole, io);
   }
   return volume_.write(offset, Bytes(bytes), io);
+}
+
+// Some targets offer to zero, and then cannot where the bytes lie.
+bool VolumeSink::other_way() {
+  zeroing_ = false;
+  zeroes_ = 0;
+  return options_.sparse;
 }
 
 Result<void> VolumeSink::finish() { return volume_.flush().get(); }

@@ -44,6 +44,7 @@ class VolumeSink final : public Sink {
  public:
   VolumeSink(const Volume& volume, VolumeSinkOptions options);
   Future<void> write(std::uint64_t position, MutableBytes room, std::size_t length) override;
+  bool other_way() override;
   Result<void> finish() override;
 
   std::uint64_t padded_bytes() const noexcept { return padded_; }
@@ -54,6 +55,7 @@ class VolumeSink final : public Sink {
 
   const Volume& volume_;
   VolumeSinkOptions options_;
+  bool zeroing_ = false;  ///< by write_zeroes
   std::uint64_t padded_ = 0;
   std::uint64_t zeroes_ = 0;
 };
