@@ -103,7 +103,7 @@ class Basics(TargetCase):
         self.round_trip(self.target().subsystem(SUBSYSTEM, disk), disk)
 
     def test_zeroes_that_the_store_cannot(self):
-        """cp --sparse to a file on tmpfs, where nvmet offers Write Zeroes and then refuses: zeroes are sent"""
+        """cp --sparse to a file on tmpfs, where nvmet offers Write Zeroes and refuses: zeroes are sent"""
         backing, source = self.file(mib=16), self.folder / "source"
         source.write_bytes(bytes(3 * MIB) + b"end of the zeroes" + bytes(MIB))
         with open(backing, "r+b") as file:
