@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// netstor: remote volumes from your own memory, in user space. Start here.
+// netstor: remote volumes and buckets from your own memory, in user space. Start here.
 //
 //   #include <netstor/netstor.h>
 //   using namespace netstor;
@@ -21,9 +21,10 @@
 //   }
 //
 // Reading order: result.h (errors) · future.h, task.h, cancel.h (later) · shard.h (where things run) ·
-// buffer.h (memory) · uri.h, options.h · volume.h (storage) · capabilities.h, metrics.h (seeing in).
-// Drivers of your own: ext/driver.h, ext/link.h, ext/device.h.
+// buffer.h (memory) · uri.h, options.h · volume.h, bucket.h (storage) · capabilities.h, metrics.h (seeing
+// in). Drivers of your own: ext/driver.h, ext/link.h, ext/device.h.
 
+#include <netstor/bucket.h>
 #include <netstor/buffer.h>
 #include <netstor/cancel.h>
 #include <netstor/capabilities.h>

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// Buckets: object storage that speaks the S3 REST interface, through one set of calls.
+//
+//   Bucket bucket = *Bucket::open(runtime, "s3://samples", {.endpoint = "http://10.0.0.1:9000"}).get();
+//   ObjectInfo stored = *bucket.put("a/b.bin", block.bytes()).get();            // any thread
+//   Result<ObjectRead> read = co_await bucket.get("a/b.bin", block.bytes());   // on a shard
+//
+// An object appears whole or not at all, and is replaced as a whole. Large ones are read as parallel ranges
+// and written as parallel parts, straight from and to the caller's memory (BucketOptions::part_bytes,
+// parallel).
+//
+// Memory: payload bytes are borrowed from the call until the future is ready; over plain TCP those of a part
+// of 16 KiB and more are not copied in user space (Metrics::copied_bytes). Requests beyond
+// BucketOptions::connections wait without memory of their own.
+//
+// Thread rule: a Bucket is a handle; copies name the same bucket. On a shard, calls use that shard's own
+// connections and answer there. From a foreign thread, calls go to a shard of the runtime and are for get().
+// Error rule: not_found (no such key, bucket, upload, version), permission_denied (signature, rights),
+// already_exists (create-only put; bucket), compare_failed (another condition did not hold), timed_out,
+// disconnected, data_corrupt (a checksum), invalid_argument, out_of_range (range beyond the object),
+// no_space, exhausted (memory limit, SlowDown for too long), protocol, unsupported, cancelled, device_error.
+// Origin::s3 means that the service answered: native() is the HTTP status, and the text names the S3 code
+// and the request id. Error::effect(): may a put, remove, copy, … have happened all the same?
+// Retries: connection failures, 500, 502, 503, 504 and throttling, with growing random pauses and a budget
+// (BucketOptions::retries); a part at a time. Putting and removing an object again does no harm by S3's own
+// rules, except under a condition or in a versioned bucket: then a retry may meet its first try's success.
+// Cancel: the future becomes ready soon, and no request of the operation is under way any more.
+
+#include <netstor/shard.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace netstor {
+
+namespace detail {
+class BucketCore;  // lib/object
+class UploadCore;
+class ReaderCore;
+class WriterCore;
+}  // namespace detail
+
+/// Wall-clock time, as S3 has it.
+using WallTime = std::chrono::system_clock::time_point;
+/// Names and values: metadata, tags.
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+// ---- Options.
+
+struct Credentials {
+  std::string access_key_id;
+  std::string secret_access_key;    ///< never printed, never logged
+  std::string session_token;        ///< temporary credentials only
+  std::optional<WallTime> expires;  ///< asked for again five minutes before
+};
+
+enum class Addressing : std::uint8_t {
+  automatic,     ///< virtual_host with Amazon's endpoints, path with others and with names that have dots
+  path,          ///< http://host/bucket/key
+  virtual_host,  ///< http://bucket.host/key
+};
+
+/// What of a payload the signature covers.
+enum class PayloadSigning : std::uint8_t {
+  automatic,  ///< its SHA-256 over plain HTTP
+  always,
+  never,  ///< x-amz-content-sha256: UNSIGNED-PAYLOAD; saves a pass over the bytes, as a checksum may
+};
+
+enum class ChecksumAlgorithm : std::uint8_t { none, crc32, crc32c, crc64nvme, sha1, sha256 };
+
+struct BucketOptions {
+  /// "http://HOST[:PORT]"; https is answered `unsupported` in this version. Empty: AWS_ENDPOINT_URL_S3,
+  /// AWS_ENDPOINT_URL, the profile's, else Amazon's.
+  std::string endpoint{};
+  /// Empty: AWS_REGION, AWS_DEFAULT_REGION, the profile's, else us-east-1.
+  std::string region{};
+  Addressing addressing = Addressing::automatic;
+
+  /// Who we are, the first of: these; `credentials_callback`; nobody, if `anonymous`; AWS_ACCESS_KEY_ID and
+  /// its companions, unless a profile is chosen here; the profile of the shared files (AWS_PROFILE,
+  /// AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE), its credential_process too.
+  std::optional<Credentials> credentials{};
+  std::string profile{};
+  bool anonymous = false;
+  /// Called on a helper thread, whenever the last answer is about to expire.
+  std::function<Result<Credentials>()> credentials_callback{};
+
+  PayloadSigning payload_signing = PayloadSigning::automatic;
+  /// Sent with every put that does not choose one. `none` works with every server.
+  ChecksumAlgorithm checksum = ChecksumAlgorithm::none;
+  /// Check what the service stored with an object when get() reads it into memory of its own.
+  bool verify_checksums = true;
+  bool requester_pays = false;
+
+  /// Connections of each shard. 1 … 1,024. Idle ones are closed after `idle_timeout`.
+  std::uint16_t connections = 32;
+  Duration idle_timeout = std::chrono::seconds(20);
+  /// Objects larger than this are read and written in parts of this size. 5 MiB … 5 GiB.
+  std::uint64_t part_bytes = std::uint64_t{8} << 20;
+  /// Parts of one operation that are under way at once. 1 … 64.
+  unsigned parallel = 8;
+  /// What readers, writers and get() without a destination may hold together; each shard has an equal share.
+  /// From 1 MiB.
+  std::uint64_t memory_limit_bytes = std::uint64_t{256} << 20;
+
+  /// 1 ms … 10 min each. The last: a whole operation, retries included; 0: no limit.
+  Duration connect_timeout = std::chrono::seconds(5);
+  Duration first_byte_timeout = std::chrono::seconds(30);
+  Duration operation_timeout = Duration::zero();
+  /// Tries after the first, of each part. 0 … 20. First and longest pause between them.
+  unsigned retries = 4;
+  Duration retry_delay = std::chrono::milliseconds(50);
+  Duration retry_delay_max = std::chrono::seconds(10);
+};
+
+/// ETags without their quotes; "*": any. A condition that does not hold: compare_failed, for `if_none_match`
+/// of a put already_exists.
+struct Conditions {
+  std::string if_match{};
+  std::string if_none_match{};
+  std::optional<WallTime> if_modified_since{};
+  std::optional<WallTime> if_unmodified_since{};
+};
+
+/// Encryption at rest by the service.
+struct Encryption {
+  enum class Kind : std::uint8_t { none, sse_s3, sse_kms, sse_c };
+  Kind kind = Kind::none;
+  std::string kms_key_id{};    ///< sse_kms; empty: the bucket's
+  std::string customer_key{};  ///< sse_c: 32 bytes; wanted again by every read
+};
+
+struct GetOptions {
+  std::uint64_t offset = 0;
+  std::string version_id{};
+  Conditions conditions{};
+  Encryption encryption{};
+};
+
+struct PutOptions {
+  std::string content_type{};  ///< empty: application/octet-stream
+  std::string cache_control{};
+  std::string content_encoding{};
+  std::string storage_class{};
+  Pairs metadata{};  ///< x-amz-meta-NAME; at most 2 KiB together
+  Pairs tags{};      ///< at most 10
+  Conditions conditions{};
+  Encryption encryption{};
+  std::optional<ChecksumAlgorithm> checksum{};  ///< instead of the bucket's
+};
+
+struct CopyOptions {
+  std::string source_bucket{};  ///< empty: this one
+  std::string source_version_id{};
+  Conditions source_conditions{};
+  /// Set: the copy's metadata and content type are `put`'s; otherwise the source's.
+  bool replace_metadata = false;
+  PutOptions put{};
+};
+
+struct ListOptions {
+  std::string prefix{};
+  std::string delimiter{};  ///< "/": keys with a further one after the prefix become one of `prefixes`
+  std::string start_after{};
+  unsigned page = 1000;        ///< 1 … 1,000
+  bool versions = false;       ///< every version and delete marker, the newest of a key first
+  std::string continuation{};  ///< ListPage::next of the page before
+};
+
+// ---- Results.
+
+struct ObjectInfo {
+  std::string key;
+  std::uint64_t size_bytes = 0;
+  std::string etag;  ///< without its quotes
+  WallTime modified{};
+  std::string version_id;
+  bool latest = true;
+  bool delete_marker = false;
+  std::string storage_class;
+  std::string content_type;  ///< this and what follows: of head, get and put only
+  std::string cache_control;
+  std::string content_encoding;
+  Pairs metadata;
+  ChecksumAlgorithm checksum_algorithm = ChecksumAlgorithm::none;
+  std::string checksum;  ///< base64, as the service has it
+};
+
+struct ObjectRead {
+  std::uint64_t bytes = 0;  ///< placed in the caller's memory
+  ObjectInfo info;
+};
+
+struct Object {
+  Buffer data;
+  ObjectInfo info;
+};
+
+/// One of several reads of an object; see Bucket::get_ranges.
+struct RangeRead {
+  std::uint64_t offset = 0;
+  MutableBytes into{};
+};
+
+struct ListPage {
+  std::vector<ObjectInfo> objects;
+  std::vector<std::string> prefixes;
+  std::string next;  ///< for ListOptions::continuation; empty: this was the last
+};
+
+struct RemoveFailure {
+  std::string key;
+  std::string version_id;
+  std::string code;  ///< S3's
+  std::string text;
+};
+
+struct UploadedPart {
+  unsigned number = 0;  ///< 1 … 10,000
+  std::uint64_t size_bytes = 0;
+  std::string etag;
+  ChecksumAlgorithm checksum_algorithm = ChecksumAlgorithm::none;
+  std::string checksum;
+};
+
+struct UploadInfo {
+  std::string key;
+  std::string id;
+  WallTime started{};
+};
+
+struct BucketInfo {
+  std::string name;
+  WallTime created{};
+};
+
+// ---- Calls.
+
+/// A multipart upload under way. What was uploaded is kept, and billed, until complete() or abort().
+class Upload {
+ public:
+  const std::string& key() const noexcept;
+  const std::string& id() const noexcept;
+  /// Part `number`, in any order, several at once; again: the last one counts. All but the last part of the
+  /// object have at least 5 MiB.
+  Future<UploadedPart> part(unsigned number, Bytes from) const;
+  /// The same from bytes that the service has already. `length` 0: to the end.
+  Future<UploadedPart> part_copy(unsigned number, std::string_view source_key, std::uint64_t offset = 0,
+                                 std::uint64_t length = 0, CopyOptions options = {}) const;
+  /// What the service has so far.
+  Future<std::vector<UploadedPart>> parts() const;
+  /// The object is there, made of these parts in the order of their numbers.
+  Future<ObjectInfo> complete(std::vector<UploadedPart> parts) const;
+  Future<void> abort() const;
+
+ private:
+  friend class detail::UploadCore;
+  explicit Upload(std::shared_ptr<detail::UploadCore> core) noexcept : core_(std::move(core)) {}
+  std::shared_ptr<detail::UploadCore> core_;
+};
+
+/// Reads one version of an object from front to back, some parts ahead. One read at a time.
+class ObjectReader {
+ public:
+  const ObjectInfo& info() const noexcept;
+  /// Fills `into`, less at the end of the object only: 0 is the end.
+  Future<std::uint64_t> read(MutableBytes into) const;
+  Future<void> close() const;
+
+ private:
+  friend class detail::ReaderCore;
+  explicit ObjectReader(std::shared_ptr<detail::ReaderCore> core) noexcept : core_(std::move(core)) {}
+  std::shared_ptr<detail::ReaderCore> core_;
+};
+
+/// Writes an object of unknown size from front to back. Nothing is visible before finish(). One write at a
+/// time. Dropped without finish(): aborted.
+class ObjectWriter {
+ public:
+  /// Ready: the bytes were taken over (copied into a part, or sent), and belong to the caller again.
+  Future<void> write(Bytes from) const;
+  Future<ObjectInfo> finish() const;
+  Future<void> abort() const;
+
+ private:
+  friend class detail::WriterCore;
+  explicit ObjectWriter(std::shared_ptr<detail::WriterCore> core) noexcept : core_(std::move(core)) {}
+  std::shared_ptr<detail::WriterCore> core_;
+};
+
+class Bucket {
+ public:
+  /// No bucket; valid() is false and every call but assignment is a defect.
+  Bucket() noexcept = default;
+
+  /// "s3://NAME", with `?endpoint=` and `?region=` over those of the options. Finds the credentials; asks the
+  /// service nothing. Any thread.
+  static Future<Bucket> open(Runtime& runtime, std::string_view uri, BucketOptions options = {});
+
+  bool valid() const noexcept { return core_ != nullptr; }
+  const std::string& name() const noexcept;
+
+  Future<ObjectInfo> head(std::string_view key, GetOptions options = {}) const;
+
+  /// Fills `into` from GetOptions::offset; fewer bytes at the end of the object.
+  Future<ObjectRead> get(std::string_view key, MutableBytes into, GetOptions options = {}) const;
+  /// All of it from GetOptions::offset, in memory of its own. Larger than the memory limit: exhausted.
+  Future<Object> get(std::string_view key, GetOptions options = {}) const;
+  /// Fills every range. Those that lie close together are asked for in one request. Each whole, or
+  /// out_of_range.
+  Future<ObjectInfo> get_ranges(std::string_view key, std::span<const RangeRead> ranges,
+                                GetOptions options = {}) const;
+
+  /// Ready: the service has stored the object, whole.
+  Future<ObjectInfo> put(std::string_view key, Bytes from, PutOptions options = {}) const;
+  Future<ObjectInfo> put(std::string_view key, ConstScatterList from, PutOptions options = {}) const;
+  /// Within the service; at most 5 GiB. Larger ones: Upload::part_copy.
+  Future<ObjectInfo> copy(std::string_view source_key, std::string_view key, CopyOptions options = {}) const;
+
+  /// A key that is not there is removed already. In a versioned bucket without `version_id`: a delete marker.
+  Future<void> remove(std::string_view key, std::string_view version_id = {}) const;
+  /// Any number; answers those that could not be removed.
+  Future<std::vector<RemoveFailure>> remove_many(std::vector<std::string> keys) const;
+
+  /// One page, in the order of UTF-8 bytes.
+  Future<ListPage> list(ListOptions options = {}) const;
+
+  Future<Pairs> tags(std::string_view key, std::string_view version_id = {}) const;
+  Future<void> set_tags(std::string_view key, Pairs tags, std::string_view version_id = {}) const;
+  Future<void> remove_tags(std::string_view key, std::string_view version_id = {}) const;
+
+  Future<Upload> start_upload(std::string_view key, PutOptions options = {}) const;
+  /// One that was started before, perhaps by another process.
+  Future<Upload> resume_upload(std::string_view key, std::string_view id) const;
+  Future<std::vector<UploadInfo>> uploads(std::string_view prefix = {}) const;
+
+  Future<ObjectReader> open_reader(std::string_view key, GetOptions options = {}) const;
+  Future<ObjectWriter> open_writer(std::string_view key, PutOptions options = {}) const;
+
+  enum class Method : std::uint8_t { get, put, head, remove };
+  /// A URL with which anybody may do this until then. 1 s … 7 days.
+  Future<std::string> presign(Method method, std::string_view key,
+                              std::chrono::seconds valid_for = std::chrono::hours(1)) const;
+
+  /// Of the bucket itself.
+  Future<void> create() const;
+  Future<void> remove_bucket() const;  ///< must be empty
+  Future<bool> versioning() const;
+  Future<void> set_versioning(bool on) const;
+
+  /// Ends all connections; requests under way are answered `cancelled`. Ready when every byte is given
+  /// back. The last handle closes by itself, without waiting.
+  Future<void> close() const;
+
+ private:
+  friend class detail::BucketCore;
+  explicit Bucket(std::shared_ptr<detail::BucketCore> core) noexcept : core_(std::move(core)) {}
+  std::shared_ptr<detail::BucketCore> core_;
+};
+
+/// The buckets that these credentials own. Any thread.
+Future<std::vector<BucketInfo>> list_buckets(Runtime& runtime, BucketOptions options = {});
+
+}  // namespace netstor

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/object/answers.h"
+
+#include "lib/object/bucket_core.h"
+#include "lib/wire/http/date.h"
+#include "lib/wire/http/range.h"
+#include "lib/wire/http/uri.h"
+#include "lib/wire/s3/checksum.h"
+
+#include <algorithm>
+
+namespace netstor::object {
+namespace {
+
+constexpr std::string_view kMetadata = "x-amz-meta-";
+constexpr std::size_t kMetadataBytesMost = 2048;
+constexpr std::size_t kTagsMost = 10;
+
+Error invalid(std::string text) { return {ErrorKind::invalid_argument, std::move(text)}; }
+
+bool starts_without_case(std::string_view text, std::string_view prefix) {
+  return text.size() >= prefix.size() &&
+         std::equal(prefix.begin(), prefix.end(), text.begin(),
+                    [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b - 'A' + 'a' : b); });
+}
+
+std::string with_quotes(const std::string& etag) {
+  return etag.empty() || etag == "*" || etag.front() == '"' ? etag : "\"" + etag + "\"";
+}
+
+}  // namespace
+
+std::string without_quotes(std::string_view etag) {
+  if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') etag = etag.substr(1, etag.size() - 2);
+  return std::string(etag);
+}
+
+void read_info(const http::ResponseHead& head, ObjectInfo& info) {
+  const http::Fields& fields = head.fields;
+  info.etag = without_quotes(fields.value("etag"));
+  if (const auto range = http::decode_content_range(fields.value("content-range")); range && range->size) {
+    info.size_bytes = *range->size;
+  } else if (head.content_length) {
+    info.size_bytes = *head.content_length;
+  }
+  if (const auto modified = http::decode_http_date(fields.value("last-modified"))) info.modified = *modified;
+  info.version_id = fields.value("x-amz-version-id");
+  info.storage_class = fields.value("x-amz-storage-class");
+  info.content_type = fields.value("content-type");
+  info.cache_control = fields.value("cache-control");
+  info.content_encoding = fields.value("content-encoding");
+  for (const http::Field& field : fields) {
+    if (starts_without_case(field.name, kMetadata)) {
+      info.metadata.emplace_back(field.name.substr(kMetadata.size()), field.value);
+    }
+  }
+  for (const s3::ChecksumKind kind : s3::kChecksumKinds) {
+    const std::string_view value = fields.value(s3::checksum_header(kind));
+    if (value.empty()) continue;
+    info.checksum_algorithm = static_cast<ChecksumAlgorithm>(kind);
+    info.checksum = value;
+  }
+}
+
+ObjectInfo info_of(const s3::ListedObject& listed) {
+  ObjectInfo info;
+  info.key = listed.key;
+  info.size_bytes = listed.size_bytes;
+  info.etag = listed.etag;
+  info.modified = listed.modified;
+  info.version_id = listed.version_id;
+  info.latest = listed.version_id.empty() || listed.latest;
+  info.delete_marker = listed.delete_marker;
+  info.storage_class = listed.storage_class;
+  info.checksum_algorithm = static_cast<ChecksumAlgorithm>(listed.checksum_kind);
+  return info;
+}
+
+void OptionHeaders::add(Request& request, std::string_view name, std::string value) {
+  if (!value.empty()) request.header(name, keep(std::move(value)));
+}
+
+void OptionHeaders::add(Request& request, const Conditions& conditions) {
+  add(request, "if-match", with_quotes(conditions.if_match));
+  add(request, "if-none-match", with_quotes(conditions.if_none_match));
+  const auto date = [&](std::string_view name, const std::optional<WallTime>& time) {
+    if (time) add(request, name, std::string(http::encode_http_date(*time).view()));
+  };
+  date("if-modified-since", conditions.if_modified_since);
+  date("if-unmodified-since", conditions.if_unmodified_since);
+}
+
+void OptionHeaders::add(Request& request, const PutOptions& options, ChecksumAlgorithm checksum) {
+  constexpr std::string_view kUnknown = "application/octet-stream";
+  request.header("content-type",
+                 options.content_type.empty() ? kUnknown : std::string_view(options.content_type));
+  request.header("cache-control", options.cache_control);
+  request.header("content-encoding", options.content_encoding);
+  request.header("x-amz-storage-class", options.storage_class);
+  for (const auto& [name, value] : options.metadata) {
+    std::string field(kMetadata);
+    std::transform(name.begin(), name.end(), std::back_inserter(field),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    request.header(keep(std::move(field)), value);
+  }
+  std::string tags;
+  for (const auto& [name, value] : options.tags) {
+    if (!tags.empty()) tags += '&';
+    http::percent_encode(name, http::Slash::encode, tags);
+    tags += '=';
+    http::percent_encode(value, http::Slash::encode, tags);
+  }
+  add(request, "x-amz-tagging", std::move(tags));
+  const Encryption& encryption = options.encryption;
+  if (encryption.kind == Encryption::Kind::sse_s3) request.header("x-amz-server-side-encryption", "AES256");
+  if (encryption.kind == Encryption::Kind::sse_kms) {
+    request.header("x-amz-server-side-encryption", "aws:kms");
+    request.header("x-amz-server-side-encryption-aws-kms-key-id", encryption.kms_key_id);
+  }
+  if (checksum != ChecksumAlgorithm::none) {
+    request.header("x-amz-checksum-algorithm", s3::checksum_name(static_cast<s3::ChecksumKind>(checksum)));
+  }
+}
+
+void OptionHeaders::add_range(Request& request, std::uint64_t offset, std::uint64_t length) {
+  add(request, "range", std::string(http::encode_range({.offset = offset, .length = length}).view()));
+}
+
+void OptionHeaders::add_copy_source(Request& request, const std::string& bucket, const std::string& key,
+                                    const CopyOptions& options) {
+  std::string source = "/" + bucket + "/";
+  http::percent_encode(key, http::Slash::keep, source);
+  if (!options.source_version_id.empty()) source += "?versionId=" + options.source_version_id;
+  add(request, "x-amz-copy-source", std::move(source));
+  const Conditions& conditions = options.source_conditions;
+  add(request, "x-amz-copy-source-if-match", with_quotes(conditions.if_match));
+  add(request, "x-amz-copy-source-if-none-match", with_quotes(conditions.if_none_match));
+}
+
+Result<void> check(const Encryption& encryption) {
+  if (encryption.kind != Encryption::Kind::sse_c) return {};
+  return Error(ErrorKind::unsupported,
+               "Encryption: customer keys (sse_c) go over TLS only, which this build lacks");
+}
+
+Result<void> check(const PutOptions& options) {
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : options.metadata) {
+    if (name.empty()) return invalid("PutOptions::metadata has an empty name");
+    bytes += name.size() + value.size();
+  }
+  if (bytes > kMetadataBytesMost) {
+    return invalid("PutOptions::metadata has " + std::to_string(bytes) + " bytes; at most " +
+                   std::to_string(kMetadataBytesMost));
+  }
+  if (options.tags.size() > kTagsMost) return invalid("PutOptions::tags: at most 10");
+  return check(options.encryption);
+}
+
+}  // namespace netstor::object

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// One connection to a service: a link, the HTTP machine that says what goes over it, and the exchange under
+// way.
+
+#include <netstor/ext/link.h>
+
+#include "lib/engine/shard_loop.h"
+#include "lib/object/exchange.h"
+#include "lib/proto/http/client.h"
+
+#include <array>
+#include <memory>
+#include <vector>
+
+namespace netstor::object {
+
+class ObjectShard;
+
+class Connection {
+ public:
+  enum class State : std::uint8_t { connecting, idle, busy, closing };
+
+  /// Connects; the shard hears of it by connected() or ended().
+  Connection(ObjectShard& shard, const Address& address);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  State state() const noexcept { return state_; }
+  Time idle_since() const noexcept { return idle_since_; }
+  /// True once: of a connection that connects, or has just connected.
+  bool was_new() noexcept { return std::exchange(new_, false); }
+  /// Idle: starts the exchange, which ends by ObjectShard::ended().
+  void begin(Exchange& exchange);
+  /// Idle: begins to listen for the end of the stream, so that none is begun on a connection that is closed.
+  void watch();
+  bool watched() const noexcept { return receiving_; }
+  /// Ends it in any state, which cancels the exchange under way; ended() follows.
+  void cancel();
+  /// The same between exchanges.
+  void close();
+
+ private:
+  struct Alarm : detail::Timer {
+    Connection* connection = nullptr;
+  };
+  void connected();
+  void pump();
+  void sent();
+  void received();
+  void send();
+  void receive();
+  void take_answer();
+  bool grow_text();
+  /// The exchange is over; the connection may go on.
+  void finish();
+  /// The exchange failed, and the connection with it.
+  void fail(ErrorKind kind, std::string why, Origin origin = Origin::library, std::int32_t native = 0);
+  void check_progress();
+  void end();
+
+  ObjectShard& shard_;
+  State state_ = State::connecting;
+  ConnectOp connect_;
+  std::unique_ptr<Link> link_;
+  http::Client client_;
+  http::SendBatch batch_;
+  SendOp send_;
+  RecvOp recv_;
+  Op closed_;
+  std::array<iovec, 64> pieces_{};
+  bool sending_ = false;
+  bool receiving_ = false;
+  bool new_ = true;
+  Exchange* exchange_ = nullptr;
+  std::vector<char> head_;
+  iovec text_piece_{};
+  std::uint64_t text_used_ = 0;
+  std::uint64_t copied_bytes_ = 0;
+  Time progress_{};  // the last time that bytes moved
+  Time idle_since_{};
+  Alarm alarm_;
+};
+
+}  // namespace netstor::object

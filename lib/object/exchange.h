@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// One request and its answer, on whichever connection is free. The owner keeps it until its future is ready:
+//
+//   Future<void> answered = shard.exchange(exchange);   // ready: look at outcome
+//
+// The head is written when a connection has been found, so that its signature is never older than that.
+
+#include <netstor/future.h>
+
+#include "lib/object/retry.h"
+#include "lib/wire/http/head.h"
+#include "lib/wire/http/head_writer.h"
+
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <string>
+
+namespace netstor::object {
+
+class Connection;
+class ExchangeState;
+
+class Exchange {
+ public:
+  Exchange() = default;
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+  virtual ~Exchange() = default;
+
+  // ---- The request. Its bytes are borrowed until the future is ready.
+  const iovec* body = nullptr;
+  unsigned body_pieces = 0;
+  bool to_head = false;             ///< the method is HEAD
+  bool expects_continue = false;    ///< the head says so, too
+  std::uint64_t expected_body = 0;  ///< of the answer; a hint
+
+  // ---- Where the body of a successful answer goes; nothing here: to `text`.
+  const iovec* into = nullptr;
+  unsigned into_pieces = 0;
+  std::uint64_t into_bytes = 0;
+
+  // ---- How it ended.
+  enum class Outcome : std::uint8_t {
+    pending,
+    answered,   ///< status, text, received
+    failed,     ///< kind, why, failure
+    cancelled,  ///< by the future; or the bucket was closed
+  };
+  Outcome outcome = Outcome::pending;
+  bool sent = false;  ///< bytes of it may have been read
+  unsigned status = 0;
+  std::string text;            ///< body of an answer that had nowhere else to go
+  std::uint64_t received = 0;  ///< bytes placed in `into`
+  ErrorKind kind = ErrorKind::internal;
+  Origin origin = Origin::library;
+  std::int32_t native = 0;
+  std::string why;
+  Failure failure;
+
+ private:
+  friend class Connection;
+  friend class ObjectShard;
+  friend class ExchangeState;
+  virtual void write_head(http::HeadWriter& head) = 0;
+  /// The final head of the answer; views into it last for the call.
+  virtual void take_head(const http::ResponseHead& head) = 0;
+
+  void prepare() {
+    outcome = Outcome::pending;
+    sent = false;
+    status = 0;
+    text.clear();
+    received = 0;
+    why.clear();
+    failure = {};
+  }
+
+  Connection* connection_ = nullptr;
+  ExchangeState* state_ = nullptr;
+  Exchange* before_ = nullptr;  // while it waits for a connection
+  Exchange* after_ = nullptr;
+  bool waiting_ = false;
+};
+
+}  // namespace netstor::object

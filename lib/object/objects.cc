@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading, copying and removing objects.
+
+#include "lib/base/hash.h"
+#include "lib/object/answers.h"
+#include "lib/object/operations.h"
+#include "lib/object/parallel.h"
+#include "lib/object/plan.h"
+#include "lib/object/request.h"
+#include "lib/wire/s3/checksum.h"
+
+#include <array>
+
+namespace netstor::object {
+namespace {
+
+constexpr std::uint64_t kJoinGap = 64 << 10;  // asking for them costs less than one more request
+constexpr int kRangeNotSatisfiable = 416;
+
+/// One GET of a range, into its place. Answers how many bytes came.
+Task<std::uint64_t> get_part(Call call, const std::string& key, std::uint64_t offset, PieceList into,
+                             const GetOptions& options, ObjectInfo* info) {
+  const std::uint64_t length = bytes_in(into);
+  Request request(*call.shard, "GET", key);
+  OptionHeaders headers;
+  if (!options.version_id.empty()) request.query("versionId", options.version_id);
+  headers.add(request, options.conditions);
+  headers.add_range(request, offset, length);
+  request.into = into.data();
+  request.into_pieces = static_cast<unsigned>(into.size());
+  request.into_bytes = length;
+  request.expected_body = length;
+  bool ranged = offset == 0;
+  request.on_head([&](const http::ResponseHead& head) {
+    ranged = ranged || head.status == 206;
+    if (info != nullptr) read_info(head, *info);
+  });
+  auto performing = perform(request);
+  NETSTOR_CHECK(co_await std::move(performing));
+  if (!ranged) {
+    co_return Error(ErrorKind::protocol, "GET s3://" + call.core->name() + "/" + key +
+                                             ": the service ignored the range that was asked for");
+  }
+  co_return request.received;
+}
+
+Task<void> get_exactly(Call call, const std::string& key, std::uint64_t offset, PieceList into,
+                       const GetOptions& options) {
+  const std::uint64_t wanted = bytes_in(into);
+  auto getting = get_part(call, key, offset, std::move(into), options, nullptr);
+  NETSTOR_TRY(const std::uint64_t got, co_await std::move(getting));
+  if (got == wanted) co_return ok();
+  co_return Error(ErrorKind::out_of_range, "GET s3://" + call.core->name() + "/" + key + ": " +
+                                               std::to_string(wanted) + " bytes at " +
+                                               std::to_string(offset) + " end beyond the object");
+}
+
+/// The rest of an object, of the version that its first part was of.
+Task<void> get_rest(Call call, const std::string& key, const PieceList& into, std::uint64_t done,
+                    std::uint64_t length, GetOptions options, const ObjectInfo& info) {
+  const std::uint64_t part = call.core->options().part_bytes;
+  const std::uint64_t base = options.offset;
+  options.conditions = {};
+  options.conditions.if_match = info.etag;
+  if (!info.version_id.empty()) options.version_id = info.version_id;
+  const std::size_t count = (length - done + part - 1) / part;
+  auto all = in_parallel(count, call.core->options().parallel, [&](std::size_t i) {
+    const std::uint64_t at = done + i * part;
+    const std::uint64_t bytes = std::min(part, length - at);
+    return get_exactly(call, key, base + at, slice(into, at, bytes), options);
+  });
+  co_return co_await std::move(all);
+}
+
+std::string name_of(const Call& call, const std::string& key) {
+  return "s3://" + call.core->name() + "/" + key;
+}
+
+Result<void> verify(const Call& call, const std::string& key, const Object& object) {
+  const auto kind = static_cast<s3::ChecksumKind>(object.info.checksum_algorithm);
+  const auto stored = s3::decode_object_checksum(kind, object.info.checksum);
+  if (!stored || stored->parts != 0) return {};  // of its parts, not of its bytes
+  if (s3::checksum_of(kind, object.data.bytes()) == stored->checksum) return {};
+  return Error(ErrorKind::data_corrupt, "GET " + name_of(call, key) + ": the bytes do not have the " +
+                                            std::string(s3::checksum_name(kind)) +
+                                            " that was stored with them");
+}
+
+}  // namespace
+
+Task<ObjectInfo> head_object(Call call, std::string key, GetOptions options) {
+  NETSTOR_CHECK(check_key(key));
+  Request request(*call.shard, "HEAD", key);
+  OptionHeaders headers;
+  if (!options.version_id.empty()) request.query("versionId", options.version_id);
+  headers.add(request, options.conditions);
+  ObjectInfo info;
+  info.key = key;
+  request.on_head([&](const http::ResponseHead& head) { read_info(head, info); });
+  auto performing = perform(request);
+  NETSTOR_CHECK(co_await std::move(performing));
+  co_return info;
+}
+
+Task<ObjectRead> get_object(Call call, std::string key, PieceList into, GetOptions options) {
+  NETSTOR_CHECK(check_key(key));
+  NETSTOR_CHECK(check(options.encryption));
+  ObjectRead read;
+  read.info.key = key;
+  const std::uint64_t room = bytes_in(into);
+  if (room == 0) {
+    auto heading = head_object(call, key, options);
+    NETSTOR_TRY(read.info, co_await std::move(heading));
+    co_return read;
+  }
+  const std::uint64_t part = call.core->options().part_bytes;
+  auto first = get_part(call, key, options.offset, slice(into, 0, part), options, &read.info);
+  Result<std::uint64_t> got = co_await std::move(first);
+  if (!got) {
+    // No range of an empty object can be satisfied, not even all of it.
+    if (options.offset != 0 || got.error().native() != kRangeNotSatisfiable) co_return std::move(got).error();
+    auto heading = head_object(call, key, options);
+    NETSTOR_TRY(read.info, co_await std::move(heading));
+    co_return read;
+  }
+  read.bytes = *got;
+  const std::uint64_t left =
+      read.info.size_bytes > options.offset ? read.info.size_bytes - options.offset : 0;
+  const std::uint64_t wanted = std::min(room, left);
+  if (read.bytes < wanted && read.bytes == part) {
+    auto rest = get_rest(call, key, into, read.bytes, wanted, options, read.info);
+    NETSTOR_CHECK(co_await std::move(rest));
+    read.bytes = wanted;
+  }
+  co_return read;
+}
+
+Task<Object> get_whole(Call call, std::string key, GetOptions options) {
+  NETSTOR_CHECK(check_key(key));
+  NETSTOR_CHECK(check(options.encryption));
+  auto heading = head_object(call, key, options);
+  Object object;
+  NETSTOR_TRY(object.info, co_await std::move(heading));
+  const std::uint64_t size =
+      object.info.size_bytes > options.offset ? object.info.size_bytes - options.offset : 0;
+  auto reserving = call.shard->reserve(size);
+  NETSTOR_TRY(const Reservation reserved, co_await std::move(reserving));
+  if (size == 0) co_return object;
+  NETSTOR_TRY(object.data, Buffer::allocate(size));
+  // The version that was looked at, whatever is put meanwhile.
+  options.conditions = {};
+  options.conditions.if_match = object.info.etag;
+  auto getting = get_object(call, key, pieces_of(object.data.bytes()), options);
+  NETSTOR_TRY(const ObjectRead read, co_await std::move(getting));
+  if (read.bytes != size) {
+    co_return Error(ErrorKind::protocol, "GET " + name_of(call, key) + ": " + std::to_string(read.bytes) +
+                                             " bytes came of " + std::to_string(size));
+  }
+  if (object.info.checksum.empty()) object.info.checksum_algorithm = read.info.checksum_algorithm;
+  if (object.info.checksum.empty()) object.info.checksum = read.info.checksum;
+  if (options.offset == 0 && call.core->options().verify_checksums) {
+    NETSTOR_CHECK(verify(call, key, object));
+  }
+  co_return object;
+}
+
+Task<ObjectInfo> get_ranges(Call call, std::string key, std::vector<RangeRead> ranges, GetOptions options) {
+  NETSTOR_CHECK(check_key(key));
+  ObjectInfo info;
+  info.key = key;
+  const auto groups = join_ranges(ranges, kJoinGap, call.core->options().part_bytes);
+  std::uint64_t widest_gap = 0;
+  for (const RangeGroup& group : groups) {
+    std::uint64_t end = group.offset;
+    for (const std::uint32_t member : group.members) {
+      widest_gap = std::max(widest_gap, ranges[member].offset - end);
+      end = ranges[member].offset + ranges[member].into.size();
+    }
+  }
+  // What lies between the ranges of a group is received into one place, and never looked at.
+  Buffer between;
+  if (widest_gap != 0) {
+    NETSTOR_TRY(between, Buffer::allocate(widest_gap));
+  }
+  const auto get_group = [&](const RangeGroup& group, ObjectInfo* into_info) {
+    PieceList into;
+    std::uint64_t end = group.offset;
+    for (const std::uint32_t member : group.members) {
+      const RangeRead& range = ranges[member];
+      if (range.offset > end) into.push_back({between.data(), range.offset - end});
+      into.push_back({range.into.data(), range.into.size()});
+      end = range.offset + range.into.size();
+    }
+    return into_info != nullptr ? get_part(call, key, group.offset, std::move(into), options, into_info)
+                                : get_part(call, key, group.offset, std::move(into), options, nullptr);
+  };
+  if (groups.empty()) {
+    auto heading = head_object(call, key, options);
+    co_return co_await std::move(heading);
+  }
+  auto first = get_group(groups.front(), &info);
+  NETSTOR_TRY(const std::uint64_t got, co_await std::move(first));
+  if (got != groups.front().length) {
+    co_return Error(ErrorKind::out_of_range,
+                    "GET " + name_of(call, key) + ": a range ends beyond the object");
+  }
+  options.conditions = {};
+  options.conditions.if_match = info.etag;
+  struct One {
+    static Task<void> run(Task<std::uint64_t> getting, std::uint64_t wanted, std::string name) {
+      NETSTOR_TRY(const std::uint64_t bytes, co_await std::move(getting));
+      if (bytes == wanted) co_return ok();
+      co_return Error(ErrorKind::out_of_range, "GET " + name + ": a range ends beyond the object");
+    }
+  };
+  auto rest = in_parallel(groups.size() - 1, call.core->options().parallel, [&](std::size_t i) {
+    const RangeGroup& group = groups[i + 1];
+    return One::run(get_group(group, nullptr), group.length, name_of(call, key));
+  });
+  NETSTOR_CHECK(co_await std::move(rest));
+  co_return info;
+}
+
+Task<ObjectInfo> copy_object(Call call, std::string source, std::string key, CopyOptions options) {
+  NETSTOR_CHECK(check_key(source));
+  NETSTOR_CHECK(check_key(key));
+  NETSTOR_CHECK(check(options.put));
+  Request request(*call.shard, "PUT", key);
+  OptionHeaders headers;
+  const std::string bucket = options.source_bucket.empty() ? call.core->name() : options.source_bucket;
+  headers.add_copy_source(request, bucket, source, options);
+  if (options.replace_metadata) {
+    request.header("x-amz-metadata-directive", "REPLACE");
+    headers.add(request, options.put, options.put.checksum.value_or(ChecksumAlgorithm::none));
+  }
+  headers.add(request, options.put.conditions);
+  request.changes = true;
+  request.may_hide_error = true;
+  ObjectInfo info;
+  info.key = key;
+  request.on_head(
+      [&](const http::ResponseHead& head) { info.version_id = head.fields.value("x-amz-version-id"); });
+  auto performing = perform(request);
+  NETSTOR_CHECK(co_await std::move(performing));
+  NETSTOR_TRY(const auto answer, s3::decode_copy_result(request.text));
+  if (const auto* copied = std::get_if<s3::CopyResult>(&answer)) {
+    info.etag = copied->etag;
+    info.modified = copied->modified;
+  }
+  co_return info;
+}
+
+Task<void> remove_object(Call call, std::string key, std::string version_id) {
+  NETSTOR_CHECK(check_key(key));
+  Request request(*call.shard, "DELETE", key);
+  if (!version_id.empty()) request.query("versionId", version_id);
+  request.changes = true;
+  auto performing = perform(request);
+  co_return co_await std::move(performing);
+}
+
+Task<std::vector<RemoveFailure>> remove_objects(Call call, std::vector<std::string> keys) {
+  std::vector<RemoveFailure> failures;
+  for (const std::string& key : keys) NETSTOR_CHECK(check_key(key));
+  const std::size_t batches = (keys.size() + s3::kDeleteMax - 1) / s3::kDeleteMax;
+  struct Batch {
+    static Task<void> run(Call call, std::span<const std::string> keys,
+                          std::vector<RemoveFailure>* failures) {
+      s3::DeleteRequest body{.objects = {}, .quiet = true};
+      for (const std::string& key : keys) body.objects.push_back({.key = key, .version_id = {}});
+      std::string text;
+      s3::encode(body, text);
+      Request request(*call.shard, "POST", {});
+      request.query("delete");
+      const std::string content_md5 = s3::content_md5(md5(std::as_bytes(std::span(text))));
+      request.header("content-md5", content_md5);
+      request.header("content-type", "application/xml");
+      request.payload(std::move(text));
+      request.changes = true;
+      auto performing = perform(request);
+      NETSTOR_CHECK(co_await std::move(performing));
+      NETSTOR_TRY(const s3::DeleteResult result, s3::decode_delete_result(request.text));
+      for (const auto& failed : result.failed) {
+        failures->push_back({failed.key, failed.version_id, failed.code, failed.message});
+      }
+      co_return ok();
+    }
+  };
+  auto all = in_parallel(batches, call.core->options().parallel, [&](std::size_t i) {
+    const auto rest = std::span<const std::string>(keys).subspan(i * s3::kDeleteMax);
+    return Batch::run(call, rest.first(std::min(rest.size(), s3::kDeleteMax)), &failures);
+  });
+  NETSTOR_CHECK(co_await std::move(all));
+  co_return failures;
+}
+
+Task<Pairs> get_tags(Call call, std::string key, std::string version_id) {
+  NETSTOR_CHECK(check_key(key));
+  Request request(*call.shard, "GET", key);
+  request.query("tagging");
+  if (!version_id.empty()) request.query("versionId", version_id);
+  auto performing = perform(request);
+  NETSTOR_CHECK(co_await std::move(performing));
+  co_return s3::decode_tagging(request.text);
+}
+
+Task<void> set_tags(Call call, std::string key, Pairs tags, std::string version_id) {
+  NETSTOR_CHECK(check_key(key));
+  std::string text;
+  s3::encode_tagging(tags, text);
+  Request request(*call.shard, "PUT", key);
+  request.query("tagging");
+  if (!version_id.empty()) request.query("versionId", version_id);
+  const std::string content_md5 = s3::content_md5(md5(std::as_bytes(std::span(text))));
+  request.header("content-md5", content_md5);
+  request.header("content-type", "application/xml");
+  request.payload(std::move(text));
+  request.changes = true;
+  auto performing = perform(request);
+  co_return co_await std::move(performing);
+}
+
+Task<void> remove_tags(Call call, std::string key, std::string version_id) {
+  NETSTOR_CHECK(check_key(key));
+  Request request(*call.shard, "DELETE", key);
+  request.query("tagging");
+  if (!version_id.empty()) request.query("versionId", version_id);
+  request.changes = true;
+  auto performing = perform(request);
+  co_return co_await std::move(performing);
+}
+
+}  // namespace netstor::object

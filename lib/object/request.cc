@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/object/request.h"
+
+#include <netstor/metrics.h>
+
+#include "lib/base/encoding.h"
+#include "lib/base/hash.h"
+#include "lib/object/bucket_core.h"
+#include "lib/wire/http/date.h"
+#include "lib/wire/http/uri.h"
+#include "lib/wire/s3/error_code.h"
+
+#include <charconv>
+
+namespace netstor::object {
+namespace {
+
+constexpr std::string_view kAgent = "netstor";
+
+}  // namespace
+
+Request::Request(ObjectShard& shard, std::string_view method, std::string_view key)
+    : shard_(shard), method_(method), key_(key), path_(shard.endpoint().path_prefix + "/") {
+  http::percent_encode(key, http::Slash::keep, path_);
+  to_head = method == "HEAD";
+}
+
+void Request::payload(const iovec* pieces, unsigned count, std::uint64_t bytes) noexcept {
+  body = pieces;
+  body_pieces = count;
+  payload_bytes_ = bytes;
+}
+
+void Request::payload(std::string own) {
+  payload_text_ = std::move(own);
+  payload_piece_ = {payload_text_.data(), payload_text_.size()};
+  payload(&payload_piece_, 1, payload_text_.size());
+  payload_hash_ = to_hex(sha256(std::as_bytes(std::span(payload_text_))));
+}
+
+bool Request::signs_payload() const noexcept {
+  if (shard_.options().anonymous) return false;
+  const PayloadSigning wish = shard_.options().payload_signing;
+  return wish == PayloadSigning::always || (wish == PayloadSigning::automatic && !shard_.endpoint().tls);
+}
+
+void Request::write_head(http::HeadWriter& head) {
+  const std::string& authority = shard_.endpoint().authority;
+  const bool anonymous = shard_.options().anonymous;
+  const std::string_view hash = payload_bytes_ == 0     ? s3::kEmptyPayload
+                                : payload_hash_.empty() ? s3::kUnsignedPayload
+                                                        : std::string_view(payload_hash_);
+  const auto date = http::encode_basic_date(std::chrono::system_clock::now());
+  std::string target = path_;
+  std::string_view authorization;
+  signed_.clear();
+  signed_.push_back({"host", authority});
+  if (!anonymous) {
+    s3::Signer& signer = shard_.signer();
+    signed_.push_back({"x-amz-content-sha256", hash});
+    signed_.push_back({"x-amz-date", date});
+    if (!signer.session_token().empty()) signed_.push_back({"x-amz-security-token", signer.session_token()});
+  }
+  if (shard_.options().requester_pays) signed_.push_back({"x-amz-request-payer", "requester"});
+  for (const s3::NameValue& one : headers_) {
+    if (one.name.starts_with("x-amz-")) signed_.push_back(one);
+  }
+  if (!anonymous) {
+    s3::Signer& signer = shard_.signer();
+    authorization = signer.authorization(
+        {.method = method_, .path = path_, .query = query_, .headers = signed_}, hash, date);
+    if (!query_.empty()) target.append("?").append(signer.canonical().query());
+  } else {
+    char separator = '?';
+    for (const s3::NameValue& one : query_) {
+      target += std::exchange(separator, '&');
+      http::percent_encode(one.name, http::Slash::encode, target);
+      target += '=';
+      http::percent_encode(one.value, http::Slash::encode, target);
+    }
+  }
+  head.request_line(method_, target);
+  for (const s3::NameValue& one : signed_) head.field(one.name, one.value);
+  for (const s3::NameValue& one : headers_) {
+    if (!one.name.starts_with("x-amz-")) head.field(one.name, one.value);
+  }
+  if (payload_bytes_ != 0 || method_ == "PUT" || method_ == "POST")
+    head.field("content-length", payload_bytes_);
+  head.field("user-agent", kAgent);
+  if (!authorization.empty()) head.field("authorization", authorization);
+}
+
+void Request::take_head(const http::ResponseHead& head) {
+  request_id_ = head.fields.value("x-amz-request-id");
+  if (head.status / 100 == 2) {
+    if (take_) take_(head);
+    return;
+  }
+  region_ = head.fields.value("x-amz-bucket-region");
+  unsigned seconds = 0;
+  const std::string_view pause = head.fields.value("retry-after");
+  const auto read = std::from_chars(pause.data(), pause.data() + pause.size(), seconds);
+  asked_pause_ = read.ec == std::errc() ? std::chrono::seconds(std::min(seconds, 3600u)) : Duration::zero();
+}
+
+void Request::examine() {
+  ++tries_;
+  hidden_ = false;
+  body_ = {};
+  if (outcome == Outcome::answered) {
+    hidden_ = may_hide_error && status / 100 == 2 && s3::xml_root(text) == "Error";
+    if (status / 100 == 2 && !hidden_) return;
+    if (!text.empty()) {
+      // Many an answer has no S3 error in it (a proxy's page): the status has to do then.
+      if (Result<s3::ErrorBody> read = s3::decode_error(text); read.ok()) body_ = *std::move(read);
+    }
+    failure.retryable_answer = s3::meaning_of(status, body_.code).retryable;
+    if (asked_pause_ > Duration::zero()) failure.asked_pause = asked_pause_;
+    // Of an answer of 5xx nobody says that nothing was done.
+    if (status >= 500) may_have_happened_ = true;
+  } else if (sent) {
+    may_have_happened_ = true;
+  }
+}
+
+bool Request::learn_region() {
+  const std::string& told = !body_.region.empty() ? body_.region : region_;
+  const bool wrong_region = status == 301 || status == 307 || status == 400;
+  if (outcome != Outcome::answered || !wrong_region || told.empty() || told == shard_.signer().region()) {
+    return false;
+  }
+  shard_.signer().set_region(told);
+  return true;
+}
+
+std::string Request::what() const {
+  std::string name = std::string(method_) + " s3://" + shard_.core().name();
+  if (!key_.empty()) name += "/" + key_;
+  return name;
+}
+
+Error Request::error() const {
+  const Effect effect = changes && may_have_happened_ ? Effect::unknown : Effect::none;
+  const std::string times = tries_ > 1 ? " (" + std::to_string(tries_) + " tries)" : "";
+  if (outcome == Outcome::cancelled) {
+    return {ErrorKind::cancelled, what() + ": cancelled", changes && sent ? Effect::unknown : effect};
+  }
+  if (outcome != Outcome::answered) return {kind, what() + ": " + why + times, effect, origin, native};
+  ErrorKind means = s3::meaning_of(status, body_.code).kind;
+  if (status == 412) means = condition_failed;
+  if (status == 304) means = ErrorKind::compare_failed;
+  std::string words = what() + ": ";
+  words += body_.code.empty() ? "the service answered" : body_.code;
+  if (!body_.message.empty()) words += ": " + body_.message;
+  words += " (HTTP " + std::to_string(status);
+  const std::string& id = body_.request_id.empty() ? request_id_ : body_.request_id;
+  if (!id.empty()) words += ", request " + id;
+  words += ")" + times;
+  return {means, std::move(words), effect, Origin::s3, static_cast<std::int32_t>(status)};
+}
+
+Task<void> perform(Request& request) {
+  ObjectShard& shard = request.shard();
+  const BucketOptions& options = shard.options();
+  bool moved = false;
+  for (unsigned retry = 0;; ++retry) {
+    if (shard.needs_credentials()) {
+      auto refreshing = shard.refresh_credentials();
+      NETSTOR_CHECK(co_await std::move(refreshing));
+    }
+    const Result<void> ended = co_await shard.exchange(request);
+    static_cast<void>(ended);  // the exchange says how
+    request.examine();
+    if (request.succeeded()) {
+      shard.budget().succeeded();
+      co_return ok();
+    }
+    if (request.outcome == Exchange::Outcome::cancelled) co_return request.error();
+    if (!std::exchange(moved, true) && request.learn_region()) continue;
+    if (retry == options.retries || !may_retry(request.failure, request.repeat) || !shard.budget().take()) {
+      co_return request.error();
+    }
+    ++shard.loop().metrics().replays;
+    const Duration pause = pause_before(retry + 1, options, request.failure, shard.loop().random());
+    if (Result<void> slept = co_await sleep(pause); !slept) co_return request.error();
+  }
+}
+
+}  // namespace netstor::object

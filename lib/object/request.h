@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// One S3 request: method, key, query and headers, signed whenever it is sent; the error that its answer
+// means; and perform(), which sends it until it is answered.
+//
+//   Request request(shard, "GET", key);
+//   request.header("range", range);
+//   request.on_head([&](const http::ResponseHead& head) { … });
+//   NETSTOR_CHECK(co_await perform(request));
+//
+// Names and values are views: what they show lives as long as the request.
+
+#include <netstor/task.h>
+
+#include "lib/object/exchange.h"
+#include "lib/object/object_shard.h"
+#include "lib/wire/s3/xml.h"
+
+#include <absl/container/inlined_vector.h>
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace netstor::object {
+
+class Request final : public Exchange {
+ public:
+  /// `key` empty: of the bucket; see also of_service().
+  Request(ObjectShard& shard, std::string_view method, std::string_view key);
+
+  ObjectShard& shard() noexcept { return shard_; }
+  void query(std::string_view name, std::string_view value = {}) { query_.push_back({name, value}); }
+  /// Lower case. An empty value: no such header.
+  void header(std::string_view name, std::string_view value) {
+    if (!value.empty()) headers_.push_back({name, value});
+  }
+  /// Payload in the caller's memory.
+  void payload(const iovec* pieces, unsigned count, std::uint64_t bytes) noexcept;
+  /// Payload of its own: an XML body.
+  void payload(std::string own);
+  /// Sends this instead of UNSIGNED-PAYLOAD.
+  void payload_hash(std::string hash) { payload_hash_ = std::move(hash); }
+  bool signs_payload() const noexcept;
+  std::uint64_t payload_bytes() const noexcept { return payload_bytes_; }
+
+  /// The head of an answer below 300.
+  void on_head(std::function<void(const http::ResponseHead&)> take) { take_ = std::move(take); }
+
+  /// It changes what is stored: without an answer its effect is unknown.
+  bool changes = false;
+  Repeat repeat = Repeat::harmless;
+  /// A 200 may have an error inside (CompleteMultipartUpload, CopyObject).
+  bool may_hide_error = false;
+  /// What a condition that does not hold is called.
+  ErrorKind condition_failed = ErrorKind::compare_failed;
+
+  /// Of the last try, which did not succeed.
+  Error error() const;
+  /// After a try: does it count as done?
+  bool succeeded() const noexcept { return outcome == Outcome::answered && status / 100 == 2 && !hidden_; }
+  /// After a try: reads what the answer says of itself.
+  void examine();
+  Duration asked_pause() const noexcept { return asked_pause_; }
+  /// The service named the region where the bucket is, and it is another one.
+  bool learn_region();
+
+ private:
+  void write_head(http::HeadWriter& head) override;
+  void take_head(const http::ResponseHead& head) override;
+  std::string what() const;
+
+  ObjectShard& shard_;
+  std::string_view method_;
+  std::string key_;
+  std::string path_;  // percent-encoded
+  absl::InlinedVector<s3::NameValue, 8> query_;
+  absl::InlinedVector<s3::NameValue, 16> headers_;
+  absl::InlinedVector<s3::NameValue, 16> signed_;
+  std::uint64_t payload_bytes_ = 0;
+  std::string payload_text_;
+  iovec payload_piece_{};
+  std::string payload_hash_;
+  std::function<void(const http::ResponseHead&)> take_;
+
+  // Of the answer.
+  std::string request_id_;
+  std::string region_;
+  s3::ErrorBody body_;
+  Duration asked_pause_{};
+  bool hidden_ = false;
+  bool may_have_happened_ = false;  // of an earlier try, too
+  unsigned tries_ = 0;
+};
+
+/// Sends it until it succeeds, or may not be sent again.
+[[nodiscard]] Task<void> perform(Request& request);
+
+}  // namespace netstor::object

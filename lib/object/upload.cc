@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing objects: in one request, or in parts.
+
+#include "lib/base/encoding.h"
+#include "lib/base/hash.h"
+#include "lib/object/answers.h"
+#include "lib/object/helper_thread.h"
+#include "lib/object/operations.h"
+#include "lib/object/parallel.h"
+#include "lib/object/plan.h"
+#include "lib/object/request.h"
+#include "lib/wire/s3/checksum.h"
+
+namespace netstor::object {
+namespace {
+
+constexpr std::uint64_t kHashHere = 256 << 10;  // what takes longer is another thread's work
+constexpr std::uint64_t kContinueFrom = 1 << 20;
+
+s3::ChecksumKind kind_of(ChecksumAlgorithm algorithm) { return static_cast<s3::ChecksumKind>(algorithm); }
+
+/// What is said of a payload before it is sent.
+struct Sums {
+  std::string sha256;
+  s3::Checksum checksum;
+};
+
+Sums sum_up(const PieceList& pieces, bool with_sha256, s3::ChecksumKind kind) {
+  Sums sums;
+  if (with_sha256) {
+    Sha256 hash;
+    for (const iovec& piece : pieces) hash.update(as_bytes(piece));
+    sums.sha256 = to_hex(hash.finish());
+  }
+  if (kind != s3::ChecksumKind::none) {
+    s3::Checksummer checksummer(kind);
+    for (const iovec& piece : pieces) checksummer.update(as_bytes(piece));
+    sums.checksum = checksummer.finish();
+  }
+  return sums;
+}
+
+/// Sends `from` with its sums; the caller has set everything else.
+Task<s3::Checksum> send_payload(Request& request, OptionHeaders& headers, const PieceList& from,
+                                ChecksumAlgorithm algorithm) {
+  const std::uint64_t bytes = bytes_in(from);
+  const bool with_sha256 = request.signs_payload() && bytes != 0;
+  const s3::ChecksumKind kind = kind_of(algorithm);
+  Sums sums;
+  if (bytes <= kHashHere) {
+    sums = sum_up(from, with_sha256, kind);
+  } else if (with_sha256 || kind != s3::ChecksumKind::none) {
+    auto summing = on_helper_thread(request.shard().loop(),
+                                    [&]() -> Result<Sums> { return sum_up(from, with_sha256, kind); });
+    NETSTOR_TRY(sums, co_await std::move(summing));
+  }
+  if (kind != s3::ChecksumKind::none) headers.add(request, s3::checksum_header(kind), sums.checksum.text());
+  if (with_sha256) request.payload_hash(std::move(sums.sha256));
+  if (bytes >= kContinueFrom) {
+    request.header("expect", "100-continue");
+    request.expects_continue = true;
+  }
+  request.payload(from.data(), static_cast<unsigned>(from.size()), bytes);
+  request.changes = true;
+  auto performing = perform(request);
+  NETSTOR_CHECK(co_await std::move(performing));
+  co_return sums.checksum;
+}
+
+bool has_condition(const Conditions& conditions) {
+  return !conditions.if_match.empty() || !conditions.if_none_match.empty();
+}
+
+void note_condition(Request& request, const Conditions& conditions) {
+  if (has_condition(conditions)) request.repeat = Repeat::only_if_it_never_happened;
+  if (!conditions.if_none_match.empty()) request.condition_failed = ErrorKind::already_exists;
+}
+
+Task<ObjectInfo> put_at_once(Call call, const std::string& key, const PieceList& from,
+                             const PutOptions& options, ChecksumAlgorithm algorithm) {
+  Request request(*call.shard, "PUT", key);
+  OptionHeaders headers;
+  headers.add(request, options, algorithm);
+  headers.add(request, options.conditions);
+  note_condition(request, options.conditions);
+  ObjectInfo info;
+  info.key = key;
+  request.on_head([&](const http::ResponseHead& head) {
+    info.etag = without_quotes(head.fields.value("etag"));
+    info.version_id = head.fields.value("x-amz-version-id");
+  });
+  auto sending = send_payload(request, headers, from, algorithm);
+  NETSTOR_TRY(const s3::Checksum checksum, co_await std::move(sending));
+  info.size_bytes = bytes_in(from);
+  info.checksum_algorithm = algorithm;
+  info.checksum = checksum.text();
+  co_return info;
+}
+
+Task<ObjectInfo> put_in_parts(Call call, const std::string& key, const PieceList& from,
+                              const PutOptions& options, ChecksumAlgorithm algorithm) {
+  const std::uint64_t size = bytes_in(from);
+  const std::uint64_t part = part_bytes_for(size, call.core->options().part_bytes);
+  PutOptions without_condition = options;
+  without_condition.conditions = {};
+  auto starting = start_upload(call, key, std::move(without_condition));
+  NETSTOR_TRY(const std::string id, co_await std::move(starting));
+  std::vector<UploadedPart> parts((size + part - 1) / part);
+  struct One {
+    static Task<void> run(Call call, PartPlace place, PieceList bytes, ChecksumAlgorithm algorithm,
+                          UploadedPart* part) {
+      auto uploading = upload_part(call, std::move(place), std::move(bytes), algorithm);
+      NETSTOR_TRY(*part, co_await std::move(uploading));
+      co_return ok();
+    }
+  };
+  auto all = in_parallel(parts.size(), call.core->options().parallel, [&](std::size_t i) {
+    return One::run(call, {.key = key, .id = id, .number = static_cast<unsigned>(i) + 1},
+                    slice(from, i * part, part), algorithm, &parts[i]);
+  });
+  Result<void> uploaded = co_await std::move(all);
+  if (!uploaded) {
+    // What was uploaded is worth nothing now; whether the service forgets it changes nothing for the caller.
+    auto aborting = abort_upload(call, key, id);
+    const Result<void> aborted = co_await std::move(aborting);
+    static_cast<void>(aborted);
+    co_return Error(uploaded.error().kind(), uploaded.error().text(), Effect::none, uploaded.error().origin(),
+                    uploaded.error().native());
+  }
+  auto completing = complete_upload(call, key, id, std::move(parts), options.conditions);
+  NETSTOR_TRY(ObjectInfo info, co_await std::move(completing));
+  info.size_bytes = size;
+  co_return info;
+}
+
+}  // namespace
+
+Task<ObjectInfo> put_object(Call call, std::string key, PieceList from, PutOptions options) {
+  NETSTOR_CHECK(check_key(key));
+  NETSTOR_CHECK(check(options));
+  const ChecksumAlgorithm algorithm = options.checksum.value_or(call.core->options().checksum);
+  if (bytes_in(from) <= call.core->options().part_bytes) {
+    auto putting = put_at_once(call, key, from, options, algorithm);
+    co_return co_await std::move(putting);
+  }
+  auto putting = put_in_parts(call, key, from, options, algorithm);
+  co_return co_await std::move(putting);
+}
+
+Task<std::string> start_upload(Call call, std::string key, PutOptions options) {
+  NETSTOR_CHECK(check_key(key));
+  NETSTOR_CHECK(check(options));
+  Request request(*call.shard, "POST", key);
+  OptionHeaders headers;
+  request.query("uploads");
+  headers.add(request, options, options.checksum.value_or(call.core->options().checksum));
+  request.changes = true;
+  auto performing = perform(request);
+  NETSTOR_CHECK(co_await std::move(performing));
+  NETSTOR_TRY(s3::InitiateMultipartUploadResult answer, s3::decode_initiate_result(request.text));
+  co_return std::move(answer.upload_id);
+}
+
+Task<UploadedPart> upload_part(Call call, PartPlace place, PieceList from, ChecksumAlgorithm algorithm) {
+  NETSTOR_CHECK(check_key(place.key));
+  if (place.number < 1 || place.number > kPartsMost) {
+    co_return Error(ErrorKind::invalid_argument, "a part has a number from 1 to 10,000");
+  }
+  const std::string number = std::to_string(place.number);
+  Request request(*call.shard, "PUT", place.key);
+  OptionHeaders headers;
+  request.query("partNumber", number);
+  request.query("uploadId", place.id);
+  UploadedPart part;
+  part.number = place.number;
+  part.size_bytes = bytes_in(from);
+  part.checksum_algorithm = algorithm;
+  request.on_head(
+      [&](const http::ResponseHead& head) { part.etag = without_quotes(head.fields.value("etag")); });
+  auto sending = send_payload(request, headers, from, algorithm);
+  NETSTOR_TRY(const s3::Checksum checksum, co_await std::move(sending));
+  part.checksum = checksum.text();
+  co_return part;
+}
+
+Task<UploadedPart> copy_part(Call call, PartPlace place, std::string source, std::uint64_t offset,
+                             std::uint64_t length, CopyOptions options) {
+  NETSTOR_CHECK(check_key(source));
+  const std::string number = std::to_string(place.number);
+  Request request(*call.shard, "PUT", place.key);
+  OptionHeaders headers;
+  request.query("partNumber", number);
+  request.query("uploadId", place.id);
+  const std::string bucket = options.source_bucket.empty() ? call.core->name() : options.source_bucket;
+  headers.add_copy_source(request, bucket, source, options);
+  if (offset != 0 || length != 0) {
+    if (length == 0) {
+      GetOptions which;
+      which.version_id = options.source_version_id;
+      auto heading = head_object(call, source, which);
+      NETSTOR_TRY(const ObjectInfo info, co_await std::move(heading));
+      if (offset >= info.size_bytes) {
+        co_return Error(ErrorKind::out_of_range,
+                        "part_copy: the source has " + std::to_string(info.size_bytes) + " bytes");
+      }
+      length = info.size_bytes - offset;
+    }
+    headers.add(request, "x-amz-copy-source-range",
+                "bytes=" + std::to_string(offset) + "-" + std::to_string(offset + length - 1));
+  }
+  request.changes = true;
+  request.may_hide_error = true;
+  auto performing = perform(request);
+  NETSTOR_CHECK(co_await std::move(performing));
+  NETSTOR_TRY(const auto answer, s3::decode_copy_result(request.text));
+  const auto* copied = std::get_if<s3::CopyResult>(&answer);
+  if (copied == nullptr) co_return Error(ErrorKind::protocol, "part_copy: no result in the answer");
+  UploadedPart part;
+  part.number = place.number;
+  part.size_bytes = length;
+  part.etag = copied->etag;
+  co_return part;
+}
+
+Task<std::vector<UploadedPart>> list_parts(Call call, std::string key, std::string id) {
+  NETSTOR_CHECK(check_key(key));
+  std::vector<UploadedPart> parts;
+  for (std::string marker;;) {
+    Request request(*call.shard, "GET", key);
+    request.query("uploadId", id);
+    if (!marker.empty()) request.query("part-number-marker", marker);
+    auto performing = perform(request);
+    NETSTOR_CHECK(co_await std::move(performing));
+    NETSTOR_TRY(const s3::ListPartsResult page, s3::decode_list_parts(request.text));
+    for (const s3::ListedPart& one : page.parts) {
+      UploadedPart part;
+      part.number = one.number;
+      part.size_bytes = one.size_bytes;
+      part.etag = one.etag;
+      if (one.checksum) {
+        part.checksum_algorithm = static_cast<ChecksumAlgorithm>(one.checksum->kind);
+        part.checksum = one.checksum->text();
+      }
+      parts.push_back(std::move(part));
+    }
+    if (!page.truncated || parts.size() >= kPartsMost) co_return parts;
+    marker = std::to_string(page.next_part_number_marker);
+  }
+}
+
+Task<ObjectInfo> complete_upload(Call call, std::string key, std::string id, std::vector<UploadedPart> parts,
+                                 Conditions conditions) {
+  NETSTOR_CHECK(check_key(key));
+  if (parts.empty())
+    co_return Error(ErrorKind::invalid_argument, "an upload is completed with at least one part");
+  std::sort(parts.begin(), parts.end(),
+            [](const UploadedPart& a, const UploadedPart& b) { return a.number < b.number; });
+  s3::CompleteMultipartUpload body;
+  for (const UploadedPart& part : parts) {
+    body.parts.push_back({.number = part.number,
+                          .etag = part.etag,
+                          .checksum = s3::decode_checksum(kind_of(part.checksum_algorithm), part.checksum)});
+    if (part.checksum.empty()) body.parts.back().checksum.reset();
+  }
+  std::string text;
+  s3::encode(body, text);
+  Request request(*call.shard, "POST", key);
+  OptionHeaders headers;
+  request.query("uploadId", id);
+  headers.add(request, conditions);
+  note_condition(request, conditions);
+  request.header("content-type", "application/xml");
+  request.payload(std::move(text));
+  request.changes = true;
+  request.may_hide_error = true;
+  ObjectInfo info;
+  info.key = key;
+  request.on_head(
+      [&](const http::ResponseHead& head) { info.version_id = head.fields.value("x-amz-version-id"); });
+  auto performing = perform(request);
+  NETSTOR_CHECK(co_await std::move(performing));
+  NETSTOR_TRY(const auto answer, s3::decode_complete_result(request.text));
+  if (const auto* completed = std::get_if<s3::CompleteMultipartUploadResult>(&answer)) {
+    info.etag = completed->etag;
+    if (completed->checksum) {
+      info.checksum_algorithm = static_cast<ChecksumAlgorithm>(completed->checksum->checksum.kind);
+      info.checksum = completed->checksum->text();
+    }
+  }
+  for (const UploadedPart& part : parts) info.size_bytes += part.size_bytes;
+  co_return info;
+}
+
+Task<void> abort_upload(Call call, std::string key, std::string id) {
+  NETSTOR_CHECK(check_key(key));
+  Request request(*call.shard, "DELETE", key);
+  request.query("uploadId", id);
+  request.changes = true;
+  auto performing = perform(request);
+  co_return co_await std::move(performing);
+}
+
+Task<std::vector<UploadInfo>> list_uploads(Call call, std::string prefix) {
+  std::vector<UploadInfo> uploads;
+  std::string key_marker, id_marker;
+  for (;;) {
+    Request request(*call.shard, "GET", {});
+    request.query("uploads");
+    request.query("encoding-type", "url");
+    if (!prefix.empty()) request.query("prefix", prefix);
+    if (!key_marker.empty()) request.query("key-marker", key_marker);
+    if (!id_marker.empty()) request.query("upload-id-marker", id_marker);
+    auto performing = perform(request);
+    NETSTOR_CHECK(co_await std::move(performing));
+    NETSTOR_TRY(s3::ListMultipartUploadsResult page, s3::decode_list_uploads(request.text));
+    for (s3::ListedUpload& one : page.uploads) {
+      uploads.push_back({.key = std::move(one.key), .id = std::move(one.upload_id), .started = one.started});
+    }
+    if (!page.truncated || page.next_key_marker.empty()) co_return uploads;
+    key_marker = std::move(page.next_key_marker);
+    id_marker = std::move(page.next_upload_id_marker);
+  }
+}
+
+}  // namespace netstor::object
