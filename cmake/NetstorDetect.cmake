@@ -2,7 +2,7 @@
 #
 # Looks for every third party once and says in one line each what is switched off for want of it.
 
-foreach(_dep threads uring isal crypto ssl beast pugixml rocksdb spdlog cli11 json absl)
+foreach(_dep threads uring isal crypto ssl pugixml rocksdb spdlog cli11 json absl)
   netstor_find_dep(${_dep})
 endforeach()
 if(NETSTOR_BUILD_TESTS)
@@ -36,7 +36,7 @@ else()
   message(STATUS "netstor: CRC32C without ISA-L: ${NETSTOR_WHY_NOT_isal}")
 endif()
 
-foreach(_dep crypto ssl beast pugixml rocksdb spdlog cli11 json)
+foreach(_dep crypto ssl pugixml rocksdb spdlog cli11 json)
   if(NETSTOR_WHY_NOT_${_dep})
     message(STATUS "netstor: what needs netstor_dep::${_dep} is left out: ${NETSTOR_WHY_NOT_${_dep}}")
   endif()

@@ -4,7 +4,7 @@
 
 packages_demo=(build-essential g++ cmake ninja-build ccache pkg-config git python3
   liburing-dev libabsl-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libisal-dev libssl-dev
-  libboost1.81-dev libpugixml-dev librocksdb-dev)
+  libpugixml-dev librocksdb-dev)
 packages_test=("${packages_demo[@]}" libgtest-dev libgmock-dev clang)
 packages_check=("${packages_test[@]}" clang-format clang-tidy libbenchmark-dev)
 packages_fuzz=("${packages_test[@]}" libclang-rt-14-dev)
