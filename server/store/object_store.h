@@ -21,6 +21,9 @@
 // Names: a bucket's is 1 … 63 bytes, a key 1 … 1,024, any bytes; what S3 allows beyond that is the caller's
 // to check. Listings are in the order of raw bytes. Times are milliseconds since 1970 (UTC).
 //
+// In coroutines: call first, then await (`auto asked = shard->list(…, {}); co_await std::move(asked);`). g++
+// 12 destroys twice what is written in braces within an expression that awaits.
+//
 // Thread rule: ObjectStore's calls from any thread, where not said otherwise. An ObjectShard, and what it
 // made, belongs to its shard; nothing there blocks. Arguments are copied during the call, but for pieces.
 //
