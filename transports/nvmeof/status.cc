@@ -60,7 +60,7 @@ constexpr Meaning kNvm[] = {
     {NvmStatus::conflicting_attributes, ErrorKind::invalid_argument, true},
     {NvmStatus::invalid_protection_information, ErrorKind::invalid_argument, true},
     {NvmStatus::attempted_write_to_read_only_range, ErrorKind::permission_denied, true},
-    // We keep to the limits. Linux's target before 6.16 says so of Write Zeroes and deallocate that its store
+    // We keep to the limits. Linux's target (6.1, 6.12) says so of Write Zeroes and deallocate that its store
     // cannot do.
     {NvmStatus::command_size_limit_exceeded, ErrorKind::unsupported, true},
 };
