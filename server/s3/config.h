@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// What an endpoint is told: its limits, and how it is called.
+
+#include <netstor/ext/driver.h>
+
+#include <string>
+
+#include "lib/proto/http/server.h"
+
+namespace netstor::s3server {
+
+struct EndpointConfig {
+  /// On each shard. Further ones are closed at once.
+  unsigned connections_max = 4096;
+  /// Memory on each shard for objects on their way. Requests wait in order when it is out.
+  std::size_t buffer_bytes = 64 << 20;
+  /// Heads, deadlines, the size of a body.
+  http::ServerOptions http = {};
+  /// The region that signatures have to name.
+  std::string region = "us-east-1";
+  /// Not empty: "BUCKET.domain" as Host names a bucket, beside the path style.
+  std::string domain = {};
+};
+
+}  // namespace netstor::s3server

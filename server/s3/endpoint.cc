@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/s3/endpoint.h"
+
+#include <algorithm>
+
+#include "lib/base/assert.h"
+#include "lib/engine/shard_loop.h"
+
+namespace netstor::s3server {
+
+Endpoint::Endpoint(Runtime& runtime, EndpointConfig config, store::ObjectStore& store, Keys keys)
+    : runtime_(runtime),
+      config_(std::move(config)),
+      store_(store),
+      keys_(std::move(keys)),
+      shards_(runtime.shards(), nullptr) {}
+
+Endpoint::~Endpoint() { NETSTOR_ASSERT(stopped_); }
+
+Result<std::unique_ptr<Endpoint>> Endpoint::start(Runtime& runtime, EndpointConfig config,
+                                                  store::ObjectStore& store, Keys keys) {
+  if (config.buffer_bytes < 2 * Memory::kLendingMax)
+    return Error(ErrorKind::invalid_argument, "buffer_bytes: at least 2 MiB");
+  std::unique_ptr<Endpoint> endpoint(new Endpoint(runtime, std::move(config), store, std::move(keys)));
+  for (unsigned i = 0; i < runtime.shards(); ++i) {
+    Endpoint* const made = endpoint.get();
+    Result<void> done = runtime.shard(i).run_on([made, i] { return made->make_shard(i); }).get();
+    if (!done) {
+      static_cast<void>(endpoint->stop(Duration::zero()).get());
+      return std::move(done).error();
+    }
+  }
+  return endpoint;
+}
+
+Result<void> Endpoint::make_shard(unsigned index) {
+  PortContext& context = detail::this_shard_loop();
+  Result<Port*> port = context.port("tcp");
+  if (!port) return std::move(port).error();
+  auto shard = std::make_unique<EndpointShard>(index, context, **port, config_, store_, keys_);
+  const bool usable = shard->memory().usable();
+  shards_[index] = shard.release();
+  if (!usable) return Error(ErrorKind::exhausted, "no address space for the buffers of a shard");
+  return ok();
+}
+
+Future<Address> Endpoint::listen(Address address) {
+  return runtime_.shard(0).run_on([this, address = std::move(address)] { return do_listen(address); });
+}
+Future<void> Endpoint::prepare_bucket(std::string name, std::optional<store::AnonymousAccess> anonymous) {
+  return runtime_.shard(0).run_on(
+      [this, name = std::move(name), anonymous] { return do_prepare_bucket(name, anonymous); });
+}
+Future<void> Endpoint::stop(Duration grace) {
+  return runtime_.shard(0).run_on([this, grace] { return do_stop(grace); });
+}
+Future<Endpoint::Counts> Endpoint::counts() {
+  return runtime_.shard(0).run_on([this] { return do_count(); });
+}
+
+Result<Address> Endpoint::do_listen(const Address& address) {
+  Result<std::unique_ptr<Listener>> listener = shards_[0]->port().listen(address);
+  if (!listener) return std::move(listener).error();
+  auto acceptor = std::make_unique<net::Acceptor>(shards_[0]->loop(), std::move(*listener),
+                                                  [this](const Ticket& ticket) { deal(ticket); });
+  const Address bound = acceptor->address();
+  acceptor->start();
+  acceptors_.push_back(std::move(acceptor));
+  return bound;
+}
+
+void Endpoint::deal(const Ticket& ticket) {
+  next_shard_ = (next_shard_ + 1) % static_cast<unsigned>(shards_.size());
+  EndpointShard* const shard = shards_[next_shard_];
+  runtime_.shard(next_shard_).run_on([shard, ticket] { shard->adopt(ticket); }).detach();
+}
+
+Task<void> Endpoint::do_prepare_bucket(std::string name, std::optional<store::AnonymousAccess> anonymous) {
+  store::ObjectShard& store = shards_[0]->store();
+  if (!store.bucket(name)) {
+    auto creating = store.create_bucket(name);
+    Result<store::Bucket> created = co_await std::move(creating);
+    if (!created) co_return std::move(created).error();
+  }
+  if (!anonymous) co_return ok();
+  auto setting = store.set_anonymous(name, *anonymous);
+  Result<void> set = co_await std::move(setting);
+  co_return std::move(set);
+}
+
+Task<void> Endpoint::do_stop(Duration grace) {
+  for (const auto& acceptor : acceptors_) acceptor->close();
+  while (
+      !std::all_of(acceptors_.begin(), acceptors_.end(), [](const auto& each) { return each->closed(); })) {
+    auto pause = sleep(std::chrono::milliseconds(1));
+    auto paused = co_await std::move(pause);
+    static_cast<void>(paused);
+  }
+  acceptors_.clear();
+  // All at once: one grace for all of them.
+  std::vector<Future<void>> drains;
+  for (EndpointShard* const shard : shards_) {
+    if (shard == nullptr) continue;
+    drains.push_back(runtime_.shard(shard->index()).run_on([shard, grace] {
+      return shard->drain(shard->loop().now() + grace);
+    }));
+  }
+  auto draining = when_all(std::move(drains));
+  Result<std::vector<Result<void>>> drained = co_await std::move(draining);
+  // The last message to each shard: what was sent to it before has arrived.
+  for (EndpointShard*& shard : shards_) {
+    if (shard == nullptr) continue;
+    auto freeing = runtime_.shard(shard->index()).run_on([gone = shard] { delete gone; });
+    auto freed = co_await std::move(freeing);
+    static_cast<void>(freed);
+    shard = nullptr;
+  }
+  stopped_ = true;
+  if (!drained) co_return std::move(drained).error();
+  for (Result<void>& each : *drained) {
+    if (!each) co_return std::move(each).error();
+  }
+  co_return ok();
+}
+
+Task<Endpoint::Counts> Endpoint::do_count() {
+  Counts counts;
+  for (EndpointShard* const shard : shards_) {
+    if (shard == nullptr) continue;
+    auto asking = runtime_.shard(shard->index()).run_on([shard] {
+      return Counts{.connections = shard->connections(), .chunks = shard->memory().in_use()};
+    });
+    Result<Counts> some = co_await std::move(asking);
+    if (!some) co_return std::move(some).error();
+    counts.connections += some->connections;
+    counts.chunks += some->chunks;
+  }
+  co_return counts;
+}
+
+}  // namespace netstor::s3server

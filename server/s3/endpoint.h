@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// The S3 endpoint of a process:
+//
+//   auto endpoint = Endpoint::start(runtime, {}, *store, keys).value();
+//   Address at = endpoint->listen({"127.0.0.1", 9000}).get().value();
+//   …
+//   endpoint->stop(std::chrono::seconds(5)).get();      // before the store and the runtime go
+//
+// Connections are dealt to the shards in turn and stay there.
+//
+// Thread rule: any thread, like Shard::run_on(); one stop(), and nothing after it. Error rule: what the
+// system and the store answer.
+
+#include <netstor/shard.h>
+
+#include <memory>
+#include <vector>
+
+#include "server/net/acceptor.h"
+#include "server/s3/endpoint_shard.h"
+
+namespace netstor::s3server {
+
+class Endpoint {
+ public:
+  /// Makes the endpoint's part of each shard. Foreign threads, or the one that drives an embedded runtime.
+  /// The store must live until stop() has answered. Errors: invalid_argument (buffer_bytes), exhausted.
+  static Result<std::unique_ptr<Endpoint>> start(Runtime& runtime, EndpointConfig config,
+                                                 store::ObjectStore& store, Keys keys);
+  ~Endpoint();
+
+  /// Answers the address with the port that was chosen where 0 was asked for.
+  Future<Address> listen(Address address);
+  /// A bucket, made when it is not there, with this access for everybody. Before serving.
+  Future<void> prepare_bucket(std::string name, std::optional<store::AnonymousAccess> anonymous);
+  /// No new connections; requests under way are answered, for `grace` at most; then everything is closed.
+  Future<void> stop(Duration grace);
+
+  struct Counts {
+    std::size_t connections = 0;
+    std::size_t chunks = 0;  ///< of the memory, lent to requests
+  };
+  Future<Counts> counts();
+
+ private:
+  Endpoint(Runtime& runtime, EndpointConfig config, store::ObjectStore& store, Keys keys);
+  Result<void> make_shard(unsigned index);
+  Result<Address> do_listen(const Address& address);
+  Task<void> do_prepare_bucket(std::string name, std::optional<store::AnonymousAccess> anonymous);
+  Task<void> do_stop(Duration grace);
+  Task<Counts> do_count();
+  void deal(const Ticket& ticket);
+
+  Runtime& runtime_;
+  const EndpointConfig config_;
+  store::ObjectStore& store_;
+  const Keys keys_;
+  std::vector<EndpointShard*> shards_;
+  std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
+  unsigned next_shard_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace netstor::s3server

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// The endpoint on one shard: its connections, its part of the store, the memory that requests share, the
+// verifier of signatures. Shards do not talk to each other.
+
+#include <netstor/ext/driver.h>
+#include <netstor/task.h>
+
+#include <memory>
+#include <unordered_map>
+
+#include "lib/engine/blocking.h"
+#include "lib/wire/http/date.h"
+#include "lib/wire/s3/sigv4_verify.h"
+#include "server/s3/config.h"
+#include "server/s3/connection.h"
+#include "server/s3/keys.h"
+#include "server/s3/memory.h"
+#include "server/store/object_store.h"
+
+namespace netstor::s3server {
+
+class EndpointShard {
+ public:
+  /// On its shard. Store and keys outlive it.
+  EndpointShard(unsigned index, PortContext& context, Port& port, const EndpointConfig& config,
+                store::ObjectStore& store, const Keys& keys);
+  ~EndpointShard();
+
+  unsigned index() const noexcept { return index_; }
+  detail::Loop& loop() noexcept { return context_.loop(); }
+  Port& port() noexcept { return port_; }
+  const EndpointConfig& config() const noexcept { return config_; }
+  store::ObjectShard& store() noexcept { return *store_; }
+  const Keys& keys() const noexcept { return keys_; }
+  Memory& memory() noexcept { return memory_; }
+  s3::Verifier& verifier() noexcept { return verifier_; }
+  /// Sums over much data are taken there, so that the shard serves others meanwhile.
+  detail::BlockingThread& hashing() noexcept { return hashing_; }
+
+  static http::WallTime wall_now() { return std::chrono::system_clock::now(); }
+  /// The Date of an answer; made anew each second.
+  std::string_view date();
+  /// Unique in this process, and hard to guess before it was told.
+  std::string next_request_id();
+
+  void adopt(const Ticket& ticket);
+  std::size_t connections() const noexcept { return connections_.size(); }
+  /// Ends every connection, then the store's part.
+  Future<void> drain(Time deadline);
+  void connection_gone(Connection& connection);
+
+ private:
+  Task<void> wait_until_empty(Time deadline);
+
+  const unsigned index_;
+  PortContext& context_;
+  Port& port_;
+  const EndpointConfig config_;
+  const Keys& keys_;
+  std::unique_ptr<store::ObjectShard> store_;
+  Memory memory_;
+  s3::Verifier verifier_;
+  detail::BlockingThread hashing_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
+  std::uint64_t last_connection_ = 0;
+  std::uint64_t request_id_;
+  http::DateText date_;
+  std::chrono::seconds date_second_{-1};
+  bool draining_ = false;
+};
+
+}  // namespace netstor::s3server

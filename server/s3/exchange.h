@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// One request and its answer: where it goes, whether it may, what is done, and what is said. A coroutine on
+// its connection's shard; the operations are in exchange_*.cc.
+//
+// After every co_await the request may be gone (its client or its connection is): then its fields must not be
+// looked at, and nobody waits for an answer.
+
+#include <netstor/task.h>
+
+#include "server/s3/connection.h"
+#include "server/s3/endpoint_shard.h"
+#include "server/s3/facts.h"
+#include "server/s3/intake.h"
+#include "server/s3/route.h"
+
+namespace netstor::s3server {
+
+class Exchange {
+ public:
+  explicit Exchange(Connection& connection);
+  /// To its end.
+  Task<void> run();
+
+ private:
+  struct Plan;  // of a GET: which bytes
+
+  // exchange.cc
+  Result<void> begin();
+  Result<void> authenticate();
+  Result<void> authorize() const;
+  [[nodiscard]] bool may(Right right, std::string_view bucket, std::string_view key) const;
+  Task<void> dispatch();
+  Task<void> dispatch_object();
+  void answer_error(const Error& error);
+  Task<void> send_answer();
+  std::string_view write_head(Answer& answer);
+  [[nodiscard]] const http::Fields& fields() const { return connection_.request().fields; }
+  [[nodiscard]] store::ObjectShard& store() const { return shard_.store(); }
+  [[nodiscard]] std::string_view version_id() const { return route_.query.value("versionId"); }
+  [[nodiscard]] bool head_only() const { return head_only_; }
+
+  // exchange_body.cc: the body of the request.
+  Result<Intake> intake();
+  Task<void> receive(Intake& intake, store::ObjectPut* put, std::string* text, std::size_t bytes_max);
+  Task<void> keep(Intake& intake, const Lending& from, std::uint64_t bytes, store::ObjectPut* put,
+                  std::string* text, std::size_t bytes_max);
+  Task<std::string> receive_text(std::size_t bytes_max);
+
+  // exchange_get.cc
+  Task<void> get_object();
+  Task<void> head_object();
+  Result<Plan> plan(store::ObjectVersion& version);
+  void describe_absent(const Error& error);
+  Task<void> send_object(store::ObjectReader reader, Plan plan);
+
+  // exchange_put.cc
+  Task<void> put_object();
+  Task<void> copy_object();
+  Task<void> delete_object();
+  Task<void> get_object_tagging();
+  Task<void> put_object_tagging();
+  Task<void> delete_object_tagging();
+  Result<store::CopySource> copy_source();
+  Task<store::ObjectVersion> find_source(store::CopySource& source);
+
+  // exchange_bucket.cc
+  Result<void> list_buckets();
+  Task<void> create_bucket();
+  Task<void> delete_bucket();
+  Task<void> put_versioning();
+  Result<void> get_versioning();
+  Result<void> get_location();
+  Task<void> delete_objects();
+
+  // exchange_list.cc
+  Result<store::ListQuery> list_query();
+  Task<void> list_objects(bool v2);
+  Task<void> list_versions();
+  Task<void> list_uploads();
+
+  // exchange_multipart.cc
+  Task<void> create_upload();
+  Task<void> upload_part();
+  Task<void> upload_part_copy();
+  Task<void> complete_upload();
+  Task<void> abort_upload();
+  Task<void> list_parts();
+  Result<std::uint32_t> part_number() const;
+  Task<void> sum_parts(const std::vector<s3::CompletedPart>& parts, store::ObjectFacts& facts);
+
+  Connection& connection_;
+  EndpointShard& shard_;
+  std::string request_id_;
+  Route route_;
+  const User* user_ = nullptr;  // null: anonymous
+  std::string payload_hash_;    // x-amz-content-sha256 as it was signed
+  std::optional<s3::ChunkSigner> chunk_signer_;
+  bool head_only_ = false;
+  bool replied_ = false;
+  Answer answer_;
+};
+
+}  // namespace netstor::s3server
