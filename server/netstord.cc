@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// netstord: serves volumes over NVMe/TCP. Builds every part by name, in order, waits for a signal, and takes
-// everything down in the opposite order.
+// netstord: serves volumes over NVMe/TCP and buckets over S3. Builds every part by name, in order, waits for
+// a signal, and takes everything down in the opposite order.
 
+#include "server/netstord_buckets.h"
 #include "server/netstord_options.h"
 #include "server/netstord_report.h"
 #include "server/netstord_volumes.h"
@@ -108,7 +109,10 @@ class Server {
   std::optional<Failure> start_runtime();
   std::optional<Failure> start_target();
   std::optional<Failure> serve(ServedVolume& volume);
+  std::optional<Failure> start_buckets();
   std::optional<Failure> listen();
+  std::optional<Failure> listen_s3();
+  Failure cannot_listen(Error error, const Address& asked, std::string_view flag) const;
   std::optional<Failure> announce();
   bool sync_volumes();
   Failure failed(Exit exit, const Error& error, std::string_view hint = {}) const;
@@ -119,6 +123,7 @@ class Server {
   std::vector<ServedVolume> volumes_;
   std::optional<Runtime> runtime_;
   std::unique_ptr<nvmf::Target> target_;
+  BucketServer buckets_;
   Report report_;
 };
 
@@ -128,8 +133,8 @@ Failure Server::failed(Exit exit, const Error& error, std::string_view hint) con
 }
 
 std::optional<Failure> Server::start() {
-  for (const auto step : {&Server::open_state, &Server::start_runtime, &Server::start_target, &Server::listen,
-                          &Server::announce}) {
+  for (const auto step : {&Server::open_state, &Server::start_runtime, &Server::start_target,
+                          &Server::start_buckets, &Server::listen, &Server::listen_s3, &Server::announce}) {
     if (auto failure = (this->*step)()) return failure;
   }
   return std::nullopt;
@@ -147,6 +152,9 @@ std::optional<Failure> Server::open_state() {
   }
   volumes_ = *std::move(volumes);
   for (const std::string& warning : warnings_about(volumes_)) spdlog::warn("{}", warning);
+  if (options_.s3_listen.empty()) return std::nullopt;
+  if (auto opened = buckets_.open(state_->path(), options_); !opened)
+    return failed(Exit::state, opened.error());
   return std::nullopt;
 }
 
@@ -197,15 +205,39 @@ std::optional<Failure> Server::serve(ServedVolume& volume) {
   return std::nullopt;
 }
 
+std::optional<Failure> Server::start_buckets() {
+  if (!buckets_.opened()) return std::nullopt;
+  if (auto started = buckets_.start(*runtime_, options_); !started) {
+    const bool asked_wrongly = started.error().kind() == ErrorKind::invalid_argument;
+    return failed(asked_wrongly ? Exit::usage : Exit::failed, started.error(),
+                  asked_wrongly ? " a shard: raise --max-memory or lower --shards" : "");
+  }
+  return std::nullopt;
+}
+
+Failure Server::cannot_listen(Error error, const Address& asked, std::string_view flag) const {
+  const bool taken = error.kind() == ErrorKind::already_exists;
+  return failed(
+      Exit::listen, std::move(error).with_context("listen on " + to_string(asked)),
+      taken ? "; is another netstord running? " + std::string(flag) + " ADDR:0 takes a free port" : "");
+}
+
+std::optional<Failure> Server::listen_s3() {
+  for (const Address& asked : options_.s3_listen) {
+    auto address = buckets_.listen(asked);
+    if (!address) return cannot_listen(std::move(address).error(), asked, "--s3-listen");
+    report_.s3_listening.push_back(*address);
+    report_.s3_reachable.push_back(
+        {.host = reachable_host(asked.host, options_.advertise), .port = address->port});
+  }
+  return std::nullopt;
+}
+
 std::optional<Failure> Server::listen() {
   for (const Address& asked : options_.listen) {
     const std::string reachable = reachable_host(asked.host, options_.advertise);
     auto address = target_->listen({.address = asked, .advertised_host = reachable}).get();
-    if (!address) {
-      const bool taken = address.error().kind() == ErrorKind::already_exists;
-      return failed(Exit::listen, std::move(address).error().with_context("listen on " + to_string(asked)),
-                    taken ? "; is another netstord running? --listen ADDR:0 takes a free port" : "");
-    }
+    if (!address) return cannot_listen(std::move(address).error(), asked, "--listen");
     report_.listening.push_back(*address);
     report_.reachable.push_back({.host = reachable, .port = address->port});
   }
@@ -223,6 +255,11 @@ std::optional<Failure> Server::announce() {
   report_.shards = options_.shards;
   report_.allowed_hosts = options_.allowed_hosts;
   report_.volumes = &volumes_;
+  if (buckets_.started()) {
+    report_.buckets = buckets_.names();
+    report_.keys_file = buckets_.keys_file();
+    report_.keys_made = buckets_.keys_made();
+  }
   std::cout << (options_.json ? json_of(report_) : text_of(report_)) << std::flush;
   const std::string ports = ports_of(report_);
   if (!options_.port_file.empty()) {
@@ -253,12 +290,15 @@ bool Server::sync_volumes() {
 
 Exit Server::stop(Duration grace) {
   if (target_ == nullptr) return Exit::stopped;
-  auto stopping = target_->stop(grace);
+  std::vector<Future<void>> parts;
+  parts.push_back(target_->stop(grace));
+  if (buckets_.started()) parts.push_back(buckets_.stop(grace));
   const auto deadline = std::chrono::steady_clock::now() + grace + kStopMargin;
-  while (!stopping.ready() && std::chrono::steady_clock::now() < deadline) {
+  const auto ready = [&parts] { return std::ranges::all_of(parts, [](auto& part) { return part.ready(); }); };
+  while (!ready() && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  if (!stopping.ready()) {
+  if (!ready()) {
     // Something below never answers, a disk perhaps. What can be saved is; then the process goes without it.
     spdlog::error("not everything ended within {} s; ending all the same",
                   std::chrono::duration_cast<std::chrono::seconds>(grace + kStopMargin).count());
@@ -266,8 +306,13 @@ Exit Server::stop(Duration grace) {
     spdlog::shutdown();
     std::_Exit(static_cast<int>(Exit::unfinished));
   }
-  const auto stopped = stopping.get();
-  if (!stopped) spdlog::warn("stopping: {}", stopped.error().text());
+  bool stopped = true;
+  for (Future<void>& part : parts) {
+    const auto ended = part.get();
+    stopped = stopped && ended;
+    if (!ended) spdlog::warn("stopping: {}", ended.error().text());
+  }
+  buckets_.release();
   target_.reset();
   return sync_volumes() && stopped ? Exit::stopped : Exit::unfinished;
 }

@@ -3,6 +3,8 @@
 
 #include "server/netstord_options.h"
 
+#include "server/s3/route.h"
+
 #include <netstor/uri.h>
 #include <netstor/version.h>
 
@@ -19,23 +21,27 @@ namespace netstor::server {
 namespace {
 
 constexpr std::uint16_t kPort = 4420;
+constexpr std::uint16_t kS3Port = 9000;
 constexpr unsigned kShardsByDefault = 4;
 
 constexpr const char* kAbout =
-    "netstord serves volumes over NVMe/TCP.\n\n"
-    "Without options it serves every volume of its state directory on 127.0.0.1:4420. Where there is none "
-    "yet it\n"
-    "makes one: 'default', 1 GiB, thin.";
+    "netstord serves volumes over NVMe/TCP and buckets over S3.\n\n"
+    "Without options it serves every volume of its state directory on 127.0.0.1:4420 and every bucket on\n"
+    "127.0.0.1:9000. Where there is no volume yet it makes one: 'default', 1 GiB, thin.";
 
 constexpr const char* kMore =
     "Examples:\n"
     "  netstord                                          a volume of 1 GiB, for this machine only\n"
     "  netstord --listen 0.0.0.0 --allow-host NQN        for one host on the network\n"
     "  netstord --volume data=100GiB --volume ram=4GiB,store=memory\n"
+    "  netstord --bucket photos --bucket public,anonymous=read+list\n"
     "  netstord --listen 127.0.0.1:0 --port-file port    for scripts: any free port, written to a file\n\n"
     "NVMe/TCP as served here neither encrypts nor proves who a host is: --allow-host goes by what hosts say "
     "of\n"
     "themselves. Listen only on networks that you trust.\n\n"
+    "S3 requests are signed with a key of the keys file, or the bucket grants anonymous access. What they "
+    "carry is\n"
+    "not encrypted.\n\n"
     "SIGTERM or SIGINT (Ctrl-C) stops the server: commands under way are answered, files are flushed. A "
     "second\n"
     "signal ends it at once.\n\n"
@@ -50,8 +56,8 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
   return port;
 }
 
-Error bad_listen(std::string_view text) {
-  return {ErrorKind::invalid_argument, "--listen " + std::string(text) +
+Error bad_listen(std::string_view flag, std::string_view text) {
+  return {ErrorKind::invalid_argument, std::string(flag) + " " + std::string(text) +
                                            ": expected ADDR or ADDR:PORT, IPv6 in brackets, PORT 0 to 65535"};
 }
 
@@ -113,6 +119,30 @@ void add_network_options(CLI::App& app, ServerOptions& options, std::vector<std:
       ->capture_default_str();
 }
 
+void add_bucket_options(CLI::App& app, ServerOptions& options, std::vector<std::string>& listen,
+                        std::vector<std::string>& buckets) {
+  app.add_option(
+         "--s3-listen", listen,
+         "Serve buckets here, as --listen. Default 127.0.0.1:9000, or nothing when --listen is given and "
+         "no --bucket. May be repeated")
+      ->type_name("ADDR")
+      ->take_all();
+  app.add_option(
+         "--bucket", buckets,
+         "Make this bucket when it is not there: NAME[,anonymous=none|read|list|write, several with +]: "
+         "what may be done without a key. May be repeated; the buckets there are served too")
+      ->type_name("SPEC")
+      ->take_all();
+  app.add_option(
+         "--s3-keys", options.s3_keys,
+         "Who may do what; its mode has to be 0600. Default: s3-keys of the state directory, made when "
+         "it is not there")
+      ->type_name("FILE");
+  app.add_option("--s3-domain", options.s3_domain,
+                 "Take BUCKET.DOMAIN as Host, too: buckets by virtual host beside the path")
+      ->type_name("DOMAIN");
+}
+
 void add_engine_options(CLI::App& app, ServerOptions& options, std::string& memory) {
   static const std::map<std::string, IoDriver> drivers = {
       {"auto", IoDriver::automatic}, {"uring", IoDriver::uring}, {"posix", IoDriver::posix}};
@@ -130,7 +160,8 @@ void add_engine_options(CLI::App& app, ServerOptions& options, std::string& memo
       ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1'000'000}))
       ->capture_default_str();
   app.add_option("--max-memory", memory,
-                 "Memory for data under way, over all shards; taken when needed. Default: 64MiB a shard")
+                 "Memory for data under way, over all shards, for volumes and for buckets each; taken when "
+                 "needed. Default: 64MiB a shard")
       ->type_name("SIZE");
 }
 
@@ -161,25 +192,57 @@ std::string to_string(const Address& address) {
   return (v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
 }
 
-Result<Address> parse_listen(std::string_view text) {
-  Address address{.host = {}, .port = kPort};
+Result<BucketFlag> parse_bucket(std::string_view text) {
+  const std::size_t comma = text.find(',');
+  BucketFlag flag{.name = std::string(text.substr(0, comma)), .anonymous = std::nullopt};
+  const std::string of = "--bucket " + flag.name + ": ";
+  if (!s3server::valid_bucket_name(flag.name))
+    return Error(ErrorKind::invalid_argument,
+                 of + "expected 3 to 63 of a-z, 0-9, dots and dashes, letters or digits at both ends");
+  if (comma == std::string_view::npos) return flag;
+  constexpr std::string_view kAnonymous = "anonymous=";
+  std::string_view rest = text.substr(comma + 1);
+  const Error wrong(ErrorKind::invalid_argument,
+                    of + "expected anonymous=none, read, list or write; several with +");
+  if (!rest.starts_with(kAnonymous)) return wrong;
+  rest.remove_prefix(kAnonymous.size());
+  flag.anonymous.emplace();
+  for (bool more = rest != "none"; more;) {
+    const std::size_t plus = rest.find('+');
+    const std::string_view word = rest.substr(0, plus);
+    if (word == "read")
+      flag.anonymous->read = true;
+    else if (word == "list")
+      flag.anonymous->list = true;
+    else if (word == "write")
+      flag.anonymous->write = true;
+    else
+      return wrong;
+    more = plus != std::string_view::npos;
+    if (more) rest.remove_prefix(plus + 1);
+  }
+  return flag;
+}
+
+Result<Address> parse_listen(std::string_view text, std::string_view flag, std::uint16_t default_port) {
+  Address address{.host = {}, .port = default_port};
   std::string_view host = text;
   std::optional<std::string_view> port;
   if (text.starts_with('[')) {
     const auto end = text.find(']');
-    if (end == std::string_view::npos) return bad_listen(text);
+    if (end == std::string_view::npos) return bad_listen(flag, text);
     host = text.substr(1, end - 1);
     const std::string_view rest = text.substr(end + 1);
-    if (!rest.empty() && !rest.starts_with(':')) return bad_listen(text);
+    if (!rest.empty() && !rest.starts_with(':')) return bad_listen(flag, text);
     if (!rest.empty()) port = rest.substr(1);
   } else if (std::count(text.begin(), text.end(), ':') == 1) {
     host = text.substr(0, text.find(':'));
     port = text.substr(text.find(':') + 1);
   }
-  if (host.empty() || host.find('/') != std::string_view::npos) return bad_listen(text);
+  if (host.empty() || host.find('/') != std::string_view::npos) return bad_listen(flag, text);
   if (port) {
     const auto number = parse_port(*port);
-    if (!number) return bad_listen(text);
+    if (!number) return bad_listen(flag, text);
     address.port = *number;
   }
   address.host = host;
@@ -225,9 +288,12 @@ ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& de
   app.set_version_flag("--version", "netstord " + std::string(linked_version()));
   std::vector<std::string> listen;
   std::vector<std::string> volumes;
+  std::vector<std::string> s3_listen;
+  std::vector<std::string> buckets;
   std::string memory;
   add_volume_options(app, options, volumes);
   add_network_options(app, options, listen);
+  add_bucket_options(app, options, s3_listen, buckets);
   add_engine_options(app, options, memory);
   add_process_options(app, options);
   try {
@@ -239,12 +305,17 @@ ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& de
     };
     for (const std::string& text : listen) options.listen.push_back(checked(parse_listen(text)));
     for (const std::string& text : volumes) options.volumes.push_back(checked(parse_volume(text)));
+    for (const std::string& text : s3_listen)
+      options.s3_listen.push_back(checked(parse_listen(text, "--s3-listen", kS3Port)));
+    for (const std::string& text : buckets) options.buckets.push_back(checked(parse_bucket(text)));
     if (!memory.empty()) options.memory_bytes = checked(parse_size(memory));
     if (options.state.empty()) options.state = checked(default_state);
   } catch (const CLI::ParseError& error) {
     // CLI11's own numbers are many; a script needs one.
     parsed.exit = app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
   }
+  if (options.s3_listen.empty() && (options.listen.empty() || !options.buckets.empty()))
+    options.s3_listen.push_back({.host = "127.0.0.1", .port = kS3Port});
   if (options.listen.empty()) options.listen.push_back({.host = "127.0.0.1", .port = kPort});
   return parsed;
 }

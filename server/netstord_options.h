@@ -5,6 +5,7 @@
 
 #include <netstor/ext/driver.h>
 
+#include "server/store/object_store.h"
 #include "server/store/state_directory.h"
 
 #include <optional>
@@ -33,11 +34,21 @@ struct VolumeFlag {
   std::optional<std::string> nqn;
 };
 
+/// One --bucket.
+struct BucketFlag {
+  std::string name;
+  std::optional<store::AnonymousAccess> anonymous;  ///< nothing: as it was
+};
+
 struct ServerOptions {
   std::vector<Address> listen;
   std::string advertise;
   std::string state;
   std::vector<VolumeFlag> volumes;
+  std::vector<Address> s3_listen;  ///< empty: no buckets are served
+  std::vector<BucketFlag> buckets;
+  std::string s3_keys;  ///< empty: s3-keys of the state directory
+  std::string s3_domain;
   unsigned shards = 1;
   IoDriver io_driver = IoDriver::automatic;
   std::uint64_t poll_budget_us = 20;
@@ -52,7 +63,10 @@ struct ServerOptions {
 };
 
 /// "ADDR", "ADDR:PORT", "[V6]", "[V6]:PORT", "V6".
-Result<Address> parse_listen(std::string_view text);
+Result<Address> parse_listen(std::string_view text, std::string_view flag = "--listen",
+                             std::uint16_t port = 4420);
+/// "NAME[,anonymous=none|read|list|write, several with +]".
+Result<BucketFlag> parse_bucket(std::string_view text);
 /// "NAME=SIZE[,store=file|memory|null][,block=512|4096][,nqn=NQN]".
 Result<VolumeFlag> parse_volume(std::string_view text);
 /// ADDR:PORT, IPv6 in brackets.

@@ -79,6 +79,31 @@ std::string volume_uri(const Address& address, const store::VolumeRecord& record
   return uri.to_string();
 }
 
+std::string endpoint_url(const Address& address) { return "http://" + to_string(address); }
+
+namespace {
+
+/// The keys as a file's name: the secret is nobody's to read over a shoulder.
+std::string buckets_text(const Report& report) {
+  if (report.s3_reachable.empty()) return {};
+  std::ostringstream out;
+  for (const std::string& bucket : report.buckets) {
+    out << "  " << bucket << "  bucket\n";
+    for (const Address& address : report.s3_reachable)
+      out << "    " << endpoint_url(address) << "/" << bucket << "\n";
+  }
+  if (report.buckets.empty()) out << "  no buckets yet (--bucket NAME)\n";
+  out << "\n  s3      ";
+  for (std::size_t i = 0; i < report.s3_reachable.size(); ++i)
+    out << (i > 0 ? ", " : "") << endpoint_url(report.s3_reachable[i]);
+  out << "\n  keys    " << report.keys_file << (report.keys_made ? " (new)" : "") << "\n";
+  out << "          AWS_SHARED_CREDENTIALS_FILE=" << report.keys_file << " aws --endpoint-url "
+      << endpoint_url(report.s3_reachable[0]) << " s3 ls\n";
+  return out.str();
+}
+
+}  // namespace
+
 std::string text_of(const Report& report) {
   std::ostringstream out;
   out << "netstord " << linked_version() << " is ready.\n\n";
@@ -89,6 +114,7 @@ std::string text_of(const Report& report) {
     for (const Address& address : report.reachable)
       out << "    " << volume_uri(address, volume.record) << "\n";
   }
+  out << buckets_text(report);
   out << "\n  state   " << report.state << "\n";
   out << "  I/O     " << report.io_driver
       << (report.io_driver_why.empty() ? "" : " (" + report.io_driver_why + ")") << ", " << report.shards
@@ -135,6 +161,12 @@ std::string json_of(const Report& report) {
                                  {"block_bytes", volume.record.block_bytes},
                                  {"created", volume.created}});
   }
+  object["s3"] = {{"endpoints", json::array()}, {"keys_file", report.keys_file}, {"buckets", report.buckets}};
+  for (std::size_t i = 0; i < report.s3_listening.size(); ++i) {
+    object["s3"]["endpoints"].push_back({{"host", report.s3_listening[i].host},
+                                         {"port", report.s3_listening[i].port},
+                                         {"url", endpoint_url(report.s3_reachable[i])}});
+  }
   // A path of the system need not be UTF-8.
   return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
@@ -142,6 +174,7 @@ std::string json_of(const Report& report) {
 std::string ports_of(const Report& report) {
   std::string lines;
   for (const Address& address : report.listening) lines += std::to_string(address.port) + "\n";
+  for (const Address& address : report.s3_listening) lines += std::to_string(address.port) + "\n";
   return lines;
 }
 

@@ -18,15 +18,23 @@ struct Report {
   unsigned shards = 1;
   std::vector<std::string> allowed_hosts;
   const std::vector<ServedVolume>* volumes = nullptr;
+  std::vector<Address> s3_listening;
+  std::vector<Address> s3_reachable;
+  std::vector<std::string> buckets;
+  std::string keys_file;
+  bool keys_made = false;
 };
 
 /// `nvme+tcp://HOST:PORT/NQN`.
 std::string volume_uri(const Address& address, const store::VolumeRecord& record);
 
+/// `http://HOST:PORT`.
+std::string endpoint_url(const Address& address);
+
 std::string text_of(const Report& report);
 /// One line.
 std::string json_of(const Report& report);
-/// A line for each port.
+/// A line for each port, those of S3 behind those of NVMe.
 std::string ports_of(const Report& report);
 
 /// The address that others use for one that this machine listens on: a wildcard becomes `advertise`, or the

@@ -55,6 +55,13 @@ Future<void> Endpoint::prepare_bucket(std::string name, std::optional<store::Ano
 Future<void> Endpoint::stop(Duration grace) {
   return runtime_.shard(0).run_on([this, grace] { return do_stop(grace); });
 }
+Future<std::vector<std::string>> Endpoint::buckets() {
+  return runtime_.shard(0).run_on([this] {
+    std::vector<std::string> names;
+    for (const store::Bucket& bucket : shards_[0]->store().buckets()) names.push_back(bucket.name);
+    return names;
+  });
+}
 Future<Endpoint::Counts> Endpoint::counts() {
   return runtime_.shard(0).run_on([this] { return do_count(); });
 }

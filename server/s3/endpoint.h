@@ -37,6 +37,9 @@ class Endpoint {
   /// No new connections; requests under way are answered, for `grace` at most; then everything is closed.
   Future<void> stop(Duration grace);
 
+  /// Their names, in order.
+  Future<std::vector<std::string>> buckets();
+
   struct Counts {
     std::size_t connections = 0;
     std::size_t chunks = 0;  ///< of the memory, lent to requests

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// See netstord_buckets.h.
+
+#include "server/netstord_buckets.h"
+
+namespace netstor::server {
+
+Result<void> BucketServer::open(const std::string& state, const ServerOptions& options) {
+  keys_file_ = options.s3_keys.empty() ? state + "/s3-keys" : options.s3_keys;
+  auto keys = s3server::Keys::read(keys_file_);
+  if (!keys && keys.error().kind() == ErrorKind::not_found && options.s3_keys.empty()) {
+    NETSTOR_CHECK_RETURN(s3server::Keys::make(keys_file_));
+    keys_made_ = true;
+    keys = s3server::Keys::read(keys_file_);
+  }
+  if (!keys) return std::move(keys).error();
+  keys_.emplace(*std::move(keys));
+  NETSTOR_TRY_RETURN(store_, store::ObjectStore::open(state + "/objects"));
+  return ok();
+}
+
+Result<void> BucketServer::start(Runtime& runtime, const ServerOptions& options) {
+  runtime_ = &runtime;
+  s3server::EndpointConfig config;
+  config.connections_max = (options.connections_max + options.shards - 1) / options.shards;
+  config.domain = options.s3_domain;
+  if (options.memory_bytes) config.buffer_bytes = *options.memory_bytes / options.shards;
+  NETSTOR_TRY_RETURN(endpoint_, s3server::Endpoint::start(runtime, config, *store_, *std::move(keys_)));
+  keys_.reset();
+  for (const BucketFlag& bucket : options.buckets) {
+    auto prepared = endpoint_->prepare_bucket(bucket.name, bucket.anonymous).get();
+    if (!prepared) return std::move(prepared).error().with_context("bucket '" + bucket.name + "'");
+  }
+  return ok();
+}
+
+Result<Address> BucketServer::listen(const Address& address) { return endpoint_->listen(address).get(); }
+
+std::vector<std::string> BucketServer::names() {
+  return endpoint_ ? endpoint_->buckets().get().value_or({}) : std::vector<std::string>();
+}
+
+void BucketServer::release() {
+  endpoint_.reset();
+  store_.reset();
+}
+
+}  // namespace netstor::server

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// The buckets of netstord: the object store under the state directory, the keys, the endpoint. Nothing of it
+// is touched when S3 is not served.
+
+#include "server/netstord_options.h"
+#include "server/s3/endpoint.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace netstor::server {
+
+class BucketServer {
+ public:
+  /// The keys (made when there are none and the options name no file) and the object store. Errors:
+  /// what s3server::Keys and store::ObjectStore answer.
+  Result<void> open(const std::string& state, const ServerOptions& options);
+  bool opened() const noexcept { return store_ != nullptr; }
+  /// After the runtime's start. Errors: invalid_argument (--max-memory), those of the store.
+  Result<void> start(Runtime& runtime, const ServerOptions& options);
+  Result<Address> listen(const Address& address);
+  bool started() const noexcept { return endpoint_ != nullptr; }
+  /// Ready when nothing is served any more; then release(), before the runtime goes.
+  Future<void> stop(Duration grace) { return endpoint_->stop(grace); }
+  void release();
+
+  /// By name; for the report.
+  std::vector<std::string> names();
+  const std::string& keys_file() const noexcept { return keys_file_; }
+  bool keys_made() const noexcept { return keys_made_; }
+
+ private:
+  Runtime* runtime_ = nullptr;
+  std::unique_ptr<store::ObjectStore> store_;
+  std::unique_ptr<s3server::Endpoint> endpoint_;
+  std::optional<s3server::Keys> keys_;
+  std::string keys_file_;
+  bool keys_made_ = false;
+};
+
+}  // namespace netstor::server
