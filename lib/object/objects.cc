@@ -7,6 +7,7 @@
 #include "lib/object/parallel.h"
 #include "lib/object/plan.h"
 #include "lib/object/request.h"
+#include "lib/wire/http/range.h"
 #include "lib/wire/s3/checksum.h"
 
 #include <array>
@@ -30,16 +31,18 @@ Task<std::uint64_t> get_part(Call call, const std::string& key, std::uint64_t of
   request.into_pieces = static_cast<unsigned>(into.size());
   request.into_bytes = length;
   request.expected_body = length;
-  bool ranged = offset == 0;
+  bool as_asked = false;
   request.on_head([&](const http::ResponseHead& head) {
-    ranged = ranged || head.status == 206;
+    // All of the object is a range, too, if it begins where the range was to begin.
+    const auto range = http::decode_content_range(head.fields.value("content-range"));
+    as_asked = head.status == 206 ? range && range->range && range->range->offset == offset : offset == 0;
     if (info != nullptr) read_info(head, *info);
   });
   auto performing = perform(request);
   NETSTOR_CHECK(co_await std::move(performing));
-  if (!ranged) {
+  if (!as_asked) {
     co_return Error(ErrorKind::protocol, "GET s3://" + call.core->name() + "/" + key +
-                                             ": the service ignored the range that was asked for");
+                                             ": the service did not send the range that was asked for");
   }
   co_return request.received;
 }

@@ -182,7 +182,10 @@ Task<void> perform(Request& request) {
     }
     ++shard.loop().metrics().replays;
     const Duration pause = pause_before(retry + 1, options, request.failure, shard.loop().random());
-    if (Result<void> slept = co_await sleep(pause); !slept) co_return request.error();
+    if (Result<void> slept = co_await sleep(pause); !slept) {
+      const Error last = request.error();
+      co_return Error(slept.error().kind(), last.text(), last.effect(), last.origin(), last.native());
+    }
   }
 }
 
