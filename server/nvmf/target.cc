@@ -339,7 +339,7 @@ Task<Address> Target::do_listen(ListenConfig config) {
     co_return std::move(listener).error();
   }
   auto acceptor = std::make_unique<net::Acceptor>(shards_[0]->loop(), std::move(*listener),
-                                             [this](const Ticket& ticket) { deal(ticket); });
+                                                  [this](const Ticket& ticket) { deal(ticket); });
   const Address address = acceptor->address();
   acceptor->start();
   acceptors_.push_back(std::move(acceptor));

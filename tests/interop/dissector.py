@@ -62,7 +62,9 @@ class Dissected(unittest.TestCase):
     def tshark(self, display, *fields, ok=None):
         # Two passes: only the second knows in which frame a PDU of many segments ends.
         words = ["tshark", "-n", "-2", "-r", self.capture, "-d", f"tcp.port=={self.server.port},nvme-tcp",
-                 "-o", "tcp.desegment_tcp_streams:TRUE", "-Y", display, "-T", "fields"]
+                 "-o", "tcp.desegment_tcp_streams:TRUE",
+                 # Two cores hand their packets to the capture in no order.
+                 "-o", "tcp.reassemble_out_of_order:TRUE", "-Y", display, "-T", "fields"]
         for field in fields:
             words += ["-e", field]
         return call(*words, ok=ok).out.split("\n")[:-1]

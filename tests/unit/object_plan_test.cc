@@ -147,7 +147,8 @@ TEST(AwsFiles, NonsenseIsPassedOver) {
 
 TEST(AwsFiles, AProcessAnswersInJson) {
   const auto found = parse_credentials(
-      R"({"Version": 1, "AccessKeyId": "id", "SecretAccessKey": "s", "SessionToken": "t", "Expiration": "2030-01-01T00:00:00Z"})");
+      R"({"Version": 1, "AccessKeyId": "id", "SecretAccessKey": "s", "SessionToken": "t",
+          "Expiration": "2030-01-01T00:00:00Z"})");
   ASSERT_TRUE(found.ok()) << found.error();
   EXPECT_EQ(found->access_key_id, "id");
   EXPECT_EQ(found->session_token, "t");

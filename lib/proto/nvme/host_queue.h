@@ -86,7 +86,7 @@ class HostQueue {
   static constexpr std::uint32_t kFabricsInCapsuleMax =
       8192;                                    // "Command Capsule", in-capsule data of fabrics and admin
   static constexpr std::uint32_t kR2tMax = 4;  // outstanding of one command (MAXR2T)
-  static constexpr std::uint32_t kLargeRead = 16 * 1024;    // from here on payload is never staged
+  static constexpr std::uint32_t kLargeRead = 16 * 1024;  // from here on payload is never staged
   // Of what we send without data digests, whatever MAXH2CDATA allows: other commands want a turn too.
   static constexpr std::uint32_t kDataPduMax = 256 * 1024;
 
