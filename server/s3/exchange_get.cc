@@ -99,27 +99,6 @@ Task<void> Exchange::get_object() {
   co_return std::move(sent);
 }
 
-namespace {
-
-/// The first bytes of lent memory.
-unsigned first_bytes(const Lending& memory, std::uint64_t bytes, iovec* out) {
-  unsigned count = 0;
-  for (; bytes != 0; ++count) {
-    out[count] = memory.pieces()[count];
-    out[count].iov_len = static_cast<std::size_t>(std::min<std::uint64_t>(out[count].iov_len, bytes));
-    bytes -= out[count].iov_len;
-  }
-  return count;
-}
-
-std::uint64_t size_of(const Lending& memory) {
-  std::uint64_t bytes = 0;
-  for (unsigned i = 0; i < memory.count(); ++i) bytes += memory.pieces()[i].iov_len;
-  return bytes;
-}
-
-}  // namespace
-
 // While one portion is sent the next is read.
 Task<void> Exchange::send_object(store::ObjectReader reader, Plan plan) {
   Memory& memory = shard_.memory();
@@ -134,8 +113,8 @@ Task<void> Exchange::send_object(store::ObjectReader reader, Plan plan) {
     count = plan.length == 0 ? 0 : 1;
   } else if (plan.length != 0) {
     co_await memory.lend(memory.portion(plan.length), lent[0]);
-    bytes = std::min(plan.length, size_of(lent[0]));
-    count = first_bytes(lent[0], bytes, pieces[0]);
+    bytes = std::min(plan.length, lent[0].bytes());
+    count = lent[0].first(bytes, pieces[0]);
     auto reading = reader.read(plan.offset, pieces[0], count);
     NETSTOR_CHECK(co_await std::move(reading));
   }
@@ -160,8 +139,8 @@ Task<void> Exchange::send_object(store::ObjectReader reader, Plan plan) {
       co_await memory.lend(memory.portion(left), next);
       if (connection_.gone()) co_return ok();
     }
-    bytes = std::min(left, size_of(next));
-    count = first_bytes(next, bytes, into);
+    bytes = std::min(left, next.bytes());
+    count = next.first(bytes, into);
     auto reading = reader.read(at, into, count);
     Result<void> read = co_await std::move(reading);
     if (ahead && !co_await connection_.sent()) co_return ok();

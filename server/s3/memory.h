@@ -5,6 +5,7 @@
 
 #include <netstor/ext/driver.h>
 
+#include <algorithm>
 #include <array>
 #include <coroutine>
 #include <utility>
@@ -28,6 +29,21 @@ class Lending {
   [[nodiscard]] const iovec* pieces() const { return pieces_.data(); }
   [[nodiscard]] unsigned count() const { return count_; }
   [[nodiscard]] bool empty() const { return count_ == 0; }
+  [[nodiscard]] std::uint64_t bytes() const {
+    std::uint64_t sum = 0;
+    for (unsigned i = 0; i < count_; ++i) sum += pieces_[i].iov_len;
+    return sum;
+  }
+  /// The first bytes of it, as pieces: at most kPiecesMax.
+  unsigned first(std::uint64_t bytes, iovec* out) const {
+    unsigned count = 0;
+    for (; bytes != 0; ++count) {
+      out[count] = pieces_[count];
+      out[count].iov_len = static_cast<std::size_t>(std::min<std::uint64_t>(out[count].iov_len, bytes));
+      bytes -= out[count].iov_len;
+    }
+    return count;
+  }
 
  private:
   friend class Memory;
