@@ -36,12 +36,13 @@ const bool kOpensslCounted = CRYPTO_set_mem_functions(openssl_malloc, openssl_re
 
 }  // namespace
 
-void* operator new(std::size_t size) {
+// Not inlined: the compiler would compare the free() in one with the new of the other.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   if (void* made = counted(size)) return made;
   throw std::bad_alloc();
 }
-void operator delete(void* old) noexcept { std::free(old); }
-void operator delete(void* old, std::size_t) noexcept { std::free(old); }
+[[gnu::noinline]] void operator delete(void* old) noexcept { std::free(old); }
+[[gnu::noinline]] void operator delete(void* old, std::size_t) noexcept { std::free(old); }
 
 namespace netstor::s3 {
 namespace {
