@@ -101,6 +101,11 @@ void BucketCore::release(BucketCore* core) noexcept {
     static Task<void> run(BucketCore* ended) {
       auto closing = ended->close();
       Result<void> closed = co_await std::move(closing);
+      // The end of the runtime may be closing it, too.
+      for (auto& part : ended->parts_) {
+        auto unused = part->loop().shard().run_on([&part] { return part->users().none(); });
+        NETSTOR_CHECK(co_await std::move(unused));
+      }
       delete ended;
       co_return closed;
     }

@@ -31,7 +31,10 @@ class ExchangeState final : public detail::State<void> {
 };
 
 ObjectShard::ObjectShard(detail::BucketCore& core, detail::ShardLoop& loop)
-    : core_(core), loop_(loop), signer_(core.region()) {
+    : core_(core),
+      loop_(loop),
+      signer_(core.region()),
+      users_([](void* self) noexcept { static_cast<ObjectShard*>(self)->unused(); }, this) {
   sweep_.shard = this;
   sweep_.fire = [](detail::Timer& timer) noexcept { static_cast<Sweep&>(timer).shard->sweep(); };
 }
@@ -212,6 +215,7 @@ Task<void> ObjectShard::refresh_credentials() {
 }
 
 Task<void> ObjectShard::close() {
+  const detail::UseCount::Use use(users_);
   if (std::exchange(closed_, true)) {
     while (!finished_) NETSTOR_CHECK(co_await yield());
     co_return ok();
@@ -225,8 +229,12 @@ Task<void> ObjectShard::close() {
   while (!connections_.empty() || refreshing_) NETSTOR_CHECK(co_await yield());
   loop_.remove_stop_hook(*this);
   finished_ = true;
-  core_.part_closed();
   co_return ok();
+}
+
+// From then on the core may be freed by any thread.
+void ObjectShard::unused() noexcept {
+  if (finished_ && !std::exchange(told_, true)) core_.part_closed();
 }
 
 void ObjectShard::stop(detail::Runnable& ended) noexcept {

@@ -4,6 +4,7 @@
 // memory that may be held.
 
 #include "lib/engine/shard_loop.h"
+#include "lib/engine/use_count.h"
 #include "lib/object/connection.h"
 #include "lib/object/endpoint.h"
 #include "lib/wire/s3/sigv4.h"
@@ -76,6 +77,8 @@ class ObjectShard final : detail::StopHook {
 
   /// Ends every connection; waiting exchanges are cancelled.
   Task<void> close();
+  /// Who frees it waits for none.
+  detail::UseCount& users() noexcept { return users_; }
 
   // From the connections.
   void idle(Connection& connection);
@@ -93,6 +96,7 @@ class ObjectShard final : detail::StopHook {
   void wait(Exchange& exchange);
   void unlink(Exchange& exchange);
   void serve();
+  void unused() noexcept;
   void sweep();
   void sweep_soon();
 
@@ -113,8 +117,10 @@ class ObjectShard final : detail::StopHook {
   Exchange* last_waiting_ = nullptr;
   unsigned waiting_ = 0;
   Sweep sweep_;
+  detail::UseCount users_;  // closers
   bool closed_ = false;
   bool finished_ = false;
+  bool told_ = false;  // the core
 };
 
 }  // namespace netstor::object
