@@ -129,6 +129,35 @@ Task<void> VolumeCore::bring_up() {
   co_return all;
 }
 
+Result<void> VolumeCore::recognise(const Device& device) {
+  const std::string identity = device.identity();
+  const std::uint32_t block_bytes = device.limits().block_bytes;
+  stranger_ = known_ && (identity != identity_ || block_bytes != block_bytes_);
+  if (stranger_) {
+    return Error(ErrorKind::not_found, uri_ + ": another volume answers by this name now (" + identity +
+                                           ", blocks of " + std::to_string(block_bytes) +
+                                           " bytes; this was " + identity_ + ", " +
+                                           std::to_string(block_bytes_) + ")");
+  }
+  known_ = true;
+  identity_ = identity;
+  block_bytes_ = block_bytes;
+  size_changed(device.limits().size_bytes);
+  return {};
+}
+
+Task<void> VolumeCore::refuse_all() {
+  std::vector<Future<void>> told;
+  for (auto& part : parts_) {
+    if (part == nullptr) continue;
+    told.push_back(part->loop().shard().run_on(
+        [&part] { return part->refuse(OpResult::failure(ErrorKind::not_found)); }));
+  }
+  auto all = co_await when_all(std::move(told));
+  static_cast<void>(all);
+  co_return ok();
+}
+
 Task<void> VolumeCore::take_down() {
   std::vector<Future<void>> ends;
   for (auto& part : parts_) {
@@ -166,6 +195,10 @@ Task<void> VolumeCore::recover() {
     if (opened) {
       auto again = take_down();
       NETSTOR_CHECK(co_await std::move(again));
+    } else if (stranger_) {
+      // Nothing is sent there. Whoever waits hears of it now; perhaps the right one comes back.
+      auto refusing = refuse_all();
+      NETSTOR_CHECK(co_await std::move(refusing));
     }
     pause = std::min(pause * 2, options_.reconnect_delay_max);
   }
@@ -204,6 +237,12 @@ void VolumeCore::release(VolumeCore* core) noexcept {
     static Task<void> run(VolumeCore* ended) {
       auto closed = ended->close();
       Result<void> result = co_await std::move(closed);
+      // The end of the runtime may be closing it, too.
+      for (auto& part : ended->parts_) {
+        if (part == nullptr) continue;
+        auto unused = part->loop().shard().run_on([&part] { return part->users().none(); });
+        NETSTOR_CHECK(co_await std::move(unused));
+      }
       delete ended;
       co_return result;
     }

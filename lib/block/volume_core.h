@@ -45,6 +45,8 @@ class VolumeCore {
   // From the parts, on their shards.
   void part_closed() noexcept { live_parts_.fetch_sub(1, std::memory_order_acq_rel); }
   void path_lost(VolumeShard& shard) noexcept;
+  /// Of a new session: is it the volume that was opened? Its size may have changed.
+  Result<void> recognise(const Device& device);
   void size_changed(std::uint64_t size_bytes) noexcept {
     size_bytes_.store(size_bytes, std::memory_order_relaxed);
   }
@@ -60,6 +62,7 @@ class VolumeCore {
   /// Opens every part; on failure drops those that were opened.
   Task<void> bring_up();
   Task<void> take_down();
+  Task<void> refuse_all();
   Task<void> recover();
   void describe(const DeviceLimits& limits);
   VolumeShard& home_part() noexcept { return *parts_[home_.index()]; }
@@ -80,6 +83,10 @@ class VolumeCore {
   std::atomic<std::uint64_t> generation_{0};  // of the session; read by the parts
   Future<void> recovery_;
   bool recovering_ = false;
+  bool known_ = false;     // identity_ and block_bytes_ are the volume's
+  bool stranger_ = false;  // another volume answered by the name of this one
+  std::string identity_;
+  std::uint32_t block_bytes_ = 0;
   bool lost_again_ = false;
   bool closing_ = false;
   bool closed_ = false;

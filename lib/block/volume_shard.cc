@@ -8,7 +8,10 @@
 
 namespace netstor::detail {
 
-VolumeShard::VolumeShard(VolumeCore& core, ShardLoop& loop) : core_(core), loop_(loop) {
+VolumeShard::VolumeShard(VolumeCore& core, ShardLoop& loop)
+    : core_(core),
+      loop_(loop),
+      users_([](void* self) noexcept { static_cast<VolumeShard*>(self)->unused(); }, this) {
   pump_.shard = this;
   pump_.run = [](Runnable& self) noexcept {
     auto& pump = static_cast<Pump&>(self);
@@ -141,6 +144,13 @@ Task<void> VolumeShard::open(std::optional<Ticket> share) {
     NETSTOR_CHECK(co_await std::move(ended));
     co_return Error(ErrorKind::cancelled, "open " + core_.uri() + ": the volume was closed meanwhile");
   }
+  if (!share) {
+    if (Result<void> known = core_.recognise(*device_); !known) {
+      auto ended = end_device();
+      NETSTOR_CHECK(co_await std::move(ended));
+      co_return std::move(known).error();
+    }
+  }
   limits_ = device_->limits();
   device_->observe(this);
   path_ = Path::up;
@@ -176,7 +186,17 @@ Task<void> VolumeShard::drop() {
   co_return ok();
 }
 
+Task<void> VolumeShard::refuse(OpResult why) {
+  if (path_ != Path::down) co_return ok();
+  if (patience_.armed()) loop_.disarm(patience_);
+  path_ = Path::gone;
+  why_ = why;
+  pump();
+  co_return ok();
+}
+
 Task<void> VolumeShard::close() {
+  const UseCount::Use use(users_);
   if (std::exchange(closed_, true)) {
     while (!finished_) NETSTOR_CHECK(co_await yield());
     co_return ok();
@@ -191,11 +211,16 @@ Task<void> VolumeShard::close() {
   loop_.remove_stop_hook(*this);
   while (pump_.queued) NETSTOR_CHECK(co_await yield());
   finished_ = true;
-  core_.part_closed();
   co_return ok();
 }
 
+// From then on the core may be freed by any thread.
+void VolumeShard::unused() noexcept {
+  if (finished_ && !std::exchange(told_, true)) core_.part_closed();
+}
+
 Task<void> VolumeShard::close_for_stop() {
+  const UseCount::Use use(users_);
   if (&core_.home() == &loop_) {
     auto quiet = core_.stop_recovering();
     NETSTOR_CHECK(co_await std::move(quiet));
@@ -229,8 +254,8 @@ void VolumeShard::device_lost(OpResult why) noexcept {
 }
 
 void VolumeShard::device_changed() noexcept {
+  if (!core_.recognise(*device_).ok()) return device_lost(OpResult::failure(ErrorKind::not_found));
   limits_ = device_->limits();
-  core_.size_changed(limits_.size_bytes);
 }
 
 void VolumeShard::device_has_room() noexcept { pump(); }

@@ -11,6 +11,7 @@
 
 #include "lib/block/volume_op.h"
 #include "lib/engine/shard_loop.h"
+#include "lib/engine/use_count.h"
 
 namespace netstor::detail {
 
@@ -36,8 +37,12 @@ class VolumeShard final : DeviceObserver, StopHook {
   Task<void> open(std::optional<Ticket> share);
   /// Ends the device if there is one; fragments wait on (the path is down).
   Task<void> drop();
+  /// Fails what waits for the path, and what comes, until there is one again.
+  Task<void> refuse(OpResult why);
   /// Ends the device, fails what waits, and stays gone.
   Task<void> close();
+  /// Who frees it waits for none.
+  UseCount& users() noexcept { return users_; }
   std::optional<Ticket> share() const { return device_ ? device_->share() : std::nullopt; }
   std::string describe() const { return device_ ? device_->describe() : std::string(); }
   bool up() const noexcept { return path_ == Path::up; }
@@ -67,6 +72,7 @@ class VolumeShard final : DeviceObserver, StopHook {
   void pump() noexcept;
   void pump_later() noexcept;
   void hold_on() noexcept;
+  void unused() noexcept;
   void give_up() noexcept;
 
   VolumeCore& core_;
@@ -76,6 +82,8 @@ class VolumeShard final : DeviceObserver, StopHook {
   Path path_ = Path::down;
   OpResult why_;           // the path is not up
   bool closed_ = false;    // close() was called
+  bool told_ = false;      // the core
+  UseCount users_;         // closers
   bool finished_ = false;  // and has ended
   bool ending_ = false;
   Fragment* waiting_head_ = nullptr;

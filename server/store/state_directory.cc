@@ -220,8 +220,12 @@ Result<VolumeRecord> StateDirectory::create(const VolumeSpec& spec) {
 
 Result<std::unique_ptr<StoredVolume>> open_volume(const VolumeRecord& record) {
   switch (record.kind) {
-    case StoreKind::memory:
-      return make_memory_volume(record.identity, record.size_bytes, record.block_bytes);
+    case StoreKind::memory: {
+      // What it held is gone: hosts that were connected must not take it for the volume that they knew.
+      VolumeIdentity anew = record.identity;
+      renew_ids(anew);
+      return make_memory_volume(std::move(anew), record.size_bytes, record.block_bytes);
+    }
     case StoreKind::null:
       return make_null_volume(record.identity, record.size_bytes, record.block_bytes);
     case StoreKind::file:

@@ -229,14 +229,18 @@ VolumeIdentity make_identity(std::string name, std::string nqn) {
   VolumeIdentity identity;
   identity.nqn = nqn.empty() ? default_nqn(name) : std::move(nqn);
   identity.name = std::move(name);
+  renew_ids(identity);
+  identity.serial = hex(identity.uuid.data(), 8);
+  return identity;
+}
+
+void renew_ids(VolumeIdentity& identity) {
   std::random_device random;
   for (std::uint8_t& byte : identity.uuid) byte = static_cast<std::uint8_t>(random());
   identity.uuid[6] = static_cast<std::uint8_t>((identity.uuid[6] & 0x0f) | 0x40);  // RFC 4122 §4.4: version 4
   identity.uuid[8] = static_cast<std::uint8_t>((identity.uuid[8] & 0x3f) | 0x80);
   // An NGUID begins like an EUI-64 with a vendor's number, and we have none: the same random number serves.
   identity.nguid = identity.uuid;
-  identity.serial = hex(identity.uuid.data(), 8);
-  return identity;
 }
 
 }  // namespace netstor::store

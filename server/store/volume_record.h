@@ -20,5 +20,7 @@ Result<VolumeRecord> decode_volume(std::string_view text, std::string_view name)
 
 /// From the system's randomness.
 VolumeIdentity make_identity(std::string name, std::string nqn);
+/// New UUID and NGUID: another medium by the same name.
+void renew_ids(VolumeIdentity& identity);
 
 }  // namespace netstor::store

@@ -284,6 +284,40 @@ TEST_P(Nvmeof, HearsOfNamespacesThatComeAndGo) {
   volume.close().get().value();
 }
 
+TEST_P(Nvmeof, TakesNoOtherVolumeForItsOwn) {
+  Volume volume = *open(
+      {.reconnect_delay = std::chrono::milliseconds(1), .reconnect_delay_max = std::chrono::milliseconds(5)});
+  const Buffer from = filled(4096, 42);
+  Buffer into = *Buffer::allocate(4096);
+  volume.write(0, from.bytes()).get().value();
+  store::VolumeIdentity identity{.name = "w", .nqn = kNqn, .uuid = {}, .nguid = {9}, .serial = "1"};
+  const auto other = *store::make_memory_volume(identity, kSize, 512);
+  target_->remove_namespace(kNqn, 1).get().value();
+  while (volume.read(0, into.bytes()).get().ok()) {
+  }
+  target_->add_namespace(kNqn, 1, *other).get().value();
+  // It is found, and refused, again and again.
+  ErrorKind last = ErrorKind::internal;
+  while (last != ErrorKind::not_found) {
+    const auto read = volume.read(0, into.bytes()).get();
+    ASSERT_FALSE(read.ok());
+    last = read.error().kind();
+  }
+  for (int i = 0; i < 100; ++i) ASSERT_FALSE(volume.read(0, into.bytes()).get().ok());
+  target_->remove_namespace(kNqn, 1).get().value();
+  target_->add_namespace(kNqn, 1, *volume_).get().value();
+  while (!volume.read(0, into.bytes()).get().ok()) {
+  }
+  EXPECT_EQ(std::memcmp(into.data(), from.data(), 4096), 0);
+  volume.close().get().value();
+}
+
+TEST_P(Nvmeof, RefusesUnknownUriParameters) {
+  const auto opened = Volume::open(*host_, uri() + "?nss=2").get();
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().kind(), ErrorKind::invalid_argument) << opened.error();
+}
+
 TEST_P(Nvmeof, TimesOutWhereNobodyAnswersTheOpening) {
   test::FreezingProxy proxy(address_.port);
   proxy.freeze();

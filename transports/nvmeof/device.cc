@@ -103,6 +103,13 @@ Task<void> NvmeofDevice::identify_namespace() {
   NETSTOR_CHECK(co_await std::move(identifying));
   const auto ns = nvme::decode_identify_namespace(std::span(data).first<nvme::kIdentifyBytes>());
   NETSTOR_CHECK(nvmeof::describe(session_->facts(), ns, terms_));
+  // Controllers before 1.3 have no descriptors; then what Identify says has to do.
+  std::optional<nvme::NamespaceIds> ids;
+  auto naming = session_->identify({.cns = nvme::Cns::namespace_id_descriptors}, terms_.nsid, data);
+  if (const Result<void> named = co_await std::move(naming); named.ok()) {
+    ids = nvme::decode_namespace_ids(std::span(data).first<nvme::kIdentifyBytes>());
+  }
+  identity_ = identity_of(ns, ids);
   // A fused pair takes two places in the queue at once.
   if (depth() < 2) terms_.limits.can_compare_and_write = false;
   co_return ok();

@@ -22,6 +22,7 @@ class NvmeofDevice final : public Device, public Connection::Owner, public Sessi
   void close(Op& closed) override;
   void observe(DeviceObserver* observer) noexcept override { observer_ = observer; }
   std::optional<Ticket> share() const override { return terms_.ticket(); }
+  std::string identity() const override { return identity_; }
   std::string describe() const override;
 
  private:
@@ -64,6 +65,7 @@ class NvmeofDevice final : public Device, public Connection::Owner, public Sessi
   std::unique_ptr<Connection> io_;
   std::unique_ptr<IoRequest[]> requests_;
   std::unique_ptr<Session> session_;
+  std::string identity_;
   Op changed_;  // carries device_changed() into poll()
   Op room_;     // and device_has_room()
   bool room_pending_ = false;

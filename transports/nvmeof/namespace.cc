@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 
+#include "lib/base/encoding.h"
 #include "lib/wire/nvme/command.h"
 #include "lib/wire/nvme/sgl.h"
 
@@ -43,6 +44,20 @@ std::uint32_t atomic_bytes_of(const ControllerFacts& controller, const nvme::Ide
 }
 
 }  // namespace
+
+std::string identity_of(const nvme::IdentifyNamespace& ns, const std::optional<nvme::NamespaceIds>& ids) {
+  const auto name = [](std::string_view kind, const auto& bytes) -> std::string {
+    if (std::all_of(bytes.begin(), bytes.end(), [](std::byte each) { return each == std::byte{0}; }))
+      return {};
+    return std::string(kind) + to_hex(bytes);
+  };
+  std::string found;
+  if (ids && ids->uuid) found = name("uuid ", *ids->uuid);
+  if (found.empty() && ids && ids->nguid) found = name("nguid ", *ids->nguid);
+  if (found.empty()) found = name("nguid ", ns.nguid);
+  if (found.empty()) found = name("eui64 ", ns.eui64);
+  return found;
+}
 
 Ticket Terms::ticket() const noexcept {
   Ticket ticket;

@@ -10,6 +10,8 @@
 #include <netstor/ext/device.h>
 
 #include <array>
+#include <optional>
+#include <string>
 
 #include "lib/wire/nvme/identify.h"
 #include "lib/wire/nvme/property.h"
@@ -45,6 +47,9 @@ struct ControllerFacts {
   nvme::IdentifyController identify;
   nvme::IdentifyControllerNvm nvm;  ///< zeros where the controller has none
 };
+
+/// The namespace's globally unique name: its UUID, else its NGUID, else its EUI-64; empty when it has none.
+std::string identity_of(const nvme::IdentifyNamespace& ns, const std::optional<nvme::NamespaceIds>& ids);
 
 /// Fills sizes, limits and abilities; unsupported for formats that this driver cannot carry.
 Result<void> describe(const ControllerFacts& controller, const nvme::IdentifyNamespace& ns, Terms& terms);

@@ -73,6 +73,11 @@ Result<Target> NvmeofPort::target_of(std::string_view text, const void* options)
     return Error(ErrorKind::invalid_argument,
                  "the URI's path is no subsystem NQN (at most 223 bytes of UTF-8)");
   }
+  for (const auto& [name, value] : uri.query) {
+    if (name != "ns")
+      return Error(ErrorKind::invalid_argument,
+                   "the URI's '" + name + "=' is unknown; ns=, the namespace, is known");
+  }
   if (const auto ns = uri.find("ns")) {
     const auto [end, code] = std::from_chars(ns->data(), ns->data() + ns->size(), target.nsid);
     if (code != std::errc() || end != ns->data() + ns->size() || target.nsid == 0 ||
