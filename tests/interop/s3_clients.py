@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Others' S3 clients against our endpoint: Debian's boto3, awscli, s3cmd, rclone.
 
-usage: s3_clients.py --netstord PATH [unittest arguments]   a client that is not there is skipped, with a reason
+usage: s3_clients.py --netstord PATH [unittest arguments]     a client that is not there is skipped
 """
 import configparser
 import hashlib
