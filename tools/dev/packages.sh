@@ -12,7 +12,7 @@ packages_bench=("${packages_demo[@]}" libgtest-dev libgmock-dev libbenchmark-dev
   libnbd-dev nbdkit libiscsi-dev tgt)
 packages_vm=(qemu-system-x86 busybox-static kmod xz-utils zstd python3 debian-archive-keyring)
 packages_interop=("${packages_demo[@]}" "${packages_vm[@]}" nvme-cli fio e2fsprogs xfsprogs iproute2
-  qemu-utils tshark)
+  qemu-utils tshark python3-boto3 awscli s3cmd rclone)
 
 # packages_missing NAME...: prints those that dpkg does not have installed.
 packages_missing() {
