@@ -4,12 +4,12 @@
 
 #include <netstor/version.h>
 
-#include <algorithm>
 #include <bit>
 
 #include "lib/base/assert.h"
 #include "lib/engine/shard_loop.h"
 #include "lib/wire/fabrics/nqn.h"
+#include "server/net/shards.h"
 
 namespace netstor::nvmf {
 
@@ -226,7 +226,9 @@ Task<void> Target::open_everywhere(std::string nqn, std::uint32_t nsid, store::S
 }
 
 Task<void> Target::close_everywhere(std::string nqn, std::uint32_t nsid) {
-  auto closing = on_each([nqn, nsid](TargetShard& shard) { return shard.close_namespace(nqn, nsid); });
+  // Whatever one shard answers: the others have to let go of the volume, too.
+  auto closing = net::on_all_shards(
+      runtime_, shards_, [nqn, nsid](TargetShard& shard) { return shard.close_namespace(nqn, nsid); });
   Result<void> done = co_await std::move(closing);
   co_return std::move(done);
 }
@@ -357,32 +359,24 @@ Task<void> Target::do_stop(Duration grace) {
   auto locking = lock();
   auto locked = co_await std::move(locking);
   static_cast<void>(locked);
-  for (const auto& acceptor : acceptors_) acceptor->close();
-  while (
-      !std::all_of(acceptors_.begin(), acceptors_.end(), [](const auto& each) { return each->closed(); })) {
-    auto pause = sleep(std::chrono::milliseconds(1));
-    auto paused = co_await std::move(pause);
-    static_cast<void>(paused);
-  }
-  acceptors_.clear();
-  auto draining = on_each([grace](TargetShard& shard) { return shard.drain(shard.loop().now() + grace); });
+  auto closing_doors = net::close_all(acceptors_);
+  auto no_more_come = co_await std::move(closing_doors);
+  static_cast<void>(no_more_come);
+  // All at once: one grace for all of them, and nobody is served on meanwhile.
+  auto draining = net::on_all_shards(
+      runtime_, shards_, [grace](TargetShard& shard) { return shard.drain(shard.loop().now() + grace); });
   Result<void> done = co_await std::move(draining);
   for (const auto& [nqn, subsystem] : subsystems_) {
     for (const auto& [nsid, volume] : subsystem.namespaces) {
       auto closing = close_everywhere(nqn, nsid);
-      auto closed = co_await std::move(closing);
-      static_cast<void>(closed);
+      Result<void> closed = co_await std::move(closing);
+      if (done) done = std::move(closed);
     }
   }
   subsystems_.clear();
-  // The last message to each shard: what was sent to it before has arrived.
-  for (TargetShard*& shard : shards_) {
-    if (shard == nullptr) continue;
-    auto freeing = runtime_.shard(shard->index()).run_on([gone = shard] { delete gone; });
-    auto freed = co_await std::move(freeing);
-    static_cast<void>(freed);
-    shard = nullptr;
-  }
+  auto freeing = net::free_on_shards(runtime_, shards_);
+  auto freed = co_await std::move(freeing);
+  static_cast<void>(freed);
   stopped_ = true;
   unlock();
   co_return std::move(done);

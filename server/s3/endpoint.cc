@@ -2,10 +2,9 @@
 
 #include "server/s3/endpoint.h"
 
-#include <algorithm>
-
 #include "lib/base/assert.h"
 #include "lib/engine/shard_loop.h"
+#include "server/net/shards.h"
 
 namespace netstor::s3server {
 
@@ -97,38 +96,18 @@ Task<void> Endpoint::do_prepare_bucket(std::string name, std::optional<store::An
 }
 
 Task<void> Endpoint::do_stop(Duration grace) {
-  for (const auto& acceptor : acceptors_) acceptor->close();
-  while (
-      !std::all_of(acceptors_.begin(), acceptors_.end(), [](const auto& each) { return each->closed(); })) {
-    auto pause = sleep(std::chrono::milliseconds(1));
-    auto paused = co_await std::move(pause);
-    static_cast<void>(paused);
-  }
-  acceptors_.clear();
+  auto closing_doors = net::close_all(acceptors_);
+  auto no_more_come = co_await std::move(closing_doors);
+  static_cast<void>(no_more_come);
   // All at once: one grace for all of them.
-  std::vector<Future<void>> drains;
-  for (EndpointShard* const shard : shards_) {
-    if (shard == nullptr) continue;
-    drains.push_back(runtime_.shard(shard->index()).run_on([shard, grace] {
-      return shard->drain(shard->loop().now() + grace);
-    }));
-  }
-  auto draining = when_all(std::move(drains));
-  Result<std::vector<Result<void>>> drained = co_await std::move(draining);
-  // The last message to each shard: what was sent to it before has arrived.
-  for (EndpointShard*& shard : shards_) {
-    if (shard == nullptr) continue;
-    auto freeing = runtime_.shard(shard->index()).run_on([gone = shard] { delete gone; });
-    auto freed = co_await std::move(freeing);
-    static_cast<void>(freed);
-    shard = nullptr;
-  }
+  auto draining = net::on_all_shards(
+      runtime_, shards_, [grace](EndpointShard& shard) { return shard.drain(shard.loop().now() + grace); });
+  Result<void> done = co_await std::move(draining);
+  auto freeing = net::free_on_shards(runtime_, shards_);
+  auto freed = co_await std::move(freeing);
+  static_cast<void>(freed);
   stopped_ = true;
-  if (!drained) co_return std::move(drained).error();
-  for (Result<void>& each : *drained) {
-    if (!each) co_return std::move(each).error();
-  }
-  co_return ok();
+  co_return std::move(done);
 }
 
 Task<Endpoint::Counts> Endpoint::do_count() {

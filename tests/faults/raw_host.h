@@ -108,6 +108,12 @@ class RawHost {
     return pdu;
   }
 
+  /// The target has closed the connection; false when it says something or stays silent.
+  bool ended() {
+    std::byte one;
+    return ::recv(fd_, &one, 1, 0) == 0;
+  }
+
   tcp::IcResp handshake(const tcp::IcReq& request = {}) {
     std::array<std::byte, tcp::kIcBytes> bytes;
     encode(request, std::span(bytes));

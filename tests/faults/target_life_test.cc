@@ -147,5 +147,20 @@ TEST(TargetLife, EndsTheHostsOfARemovedSubsystem) {
   EXPECT_FALSE(again.connect({.sqsize = 31}, RawHost::names()).status.ok());
 }
 
+// The host on the one shard owes data, and holds up its shard; the one on the other shard is idle.
+TEST(TargetLife, StopsAllShardsAtOnce) {
+  TargetInProcess server;
+  RawHost admin(server.port);
+  RawHost io(server.port);
+  io.bring_up_io(admin.bring_up_admin());
+  io.send(io.capsule(make_write(6, 1, {.slba = 8, .blocks = 4}, transport_data_block(4 * kBlockBytes))));
+  const auto asked = io.receive();
+  ASSERT_TRUE(asked && asked->type() == tcp::PduType::r2t);
+  auto stopped = server.target->stop(std::chrono::hours(1));
+  EXPECT_TRUE(admin.ended()) << "the other shard serves on";
+  io.close();
+  EXPECT_TRUE(stopped.get());
+}
+
 }  // namespace
 }  // namespace netstor::faults
