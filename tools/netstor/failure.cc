@@ -65,6 +65,13 @@ Error with_hint(Error error, std::string_view hint) {
           error.origin(), error.native()};
 }
 
+bool has_hint(const Error& error) { return error.text().find(kHintMark) != std::string::npos; }
+
+std::string plain_text(const Error& error) {
+  const std::string text = error.text().substr(0, error.text().find(kHintMark));
+  return text.substr(0, text.find(kUsageMark));
+}
+
 Error usage_error(std::string text, std::string_view hint) {
   Error error(ErrorKind::invalid_argument, std::move(text) + std::string(kUsageMark));
   return hint.empty() ? error : with_hint(std::move(error), hint);

@@ -16,6 +16,9 @@ enum Exit : int { kDone = 0, kFailed = 1, kUsage = 2 };
 
 /// The error with advice of its own, instead of the advice that its kind gets.
 Error with_hint(Error error, std::string_view hint);
+bool has_hint(const Error& error);
+/// The error's text without the tool's own additions.
+std::string plain_text(const Error& error);
 
 /// A fault of the command line, with its advice: the tool then exits with kUsage.
 Error usage_error(std::string text, std::string_view hint = {});

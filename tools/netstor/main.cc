@@ -67,6 +67,9 @@ int run(int argc, char** argv) {
   add_write(app, command);
   add_cp(app, command);
   add_bench(app, command);
+  add_ls(app, command);
+  add_mb(app, command);
+  add_rb(app, command);
   if (const Result<void> sound = check_verb(app, argc, argv); !sound) return fail(sound.error());
   try {
     app.parse(argc, argv);

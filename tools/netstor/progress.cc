@@ -17,8 +17,12 @@ double seconds(Duration duration) { return std::chrono::duration<double>(duratio
 
 }  // namespace
 
-Progress::Progress(std::string label, std::optional<std::uint64_t> total)
-    : label_(std::move(label)), total_(total), start_(std::chrono::steady_clock::now()), drawn_(start_) {
+Progress::Progress(std::string label, std::optional<std::uint64_t> total, Unit unit)
+    : label_(std::move(label)),
+      total_(total),
+      unit_(unit),
+      start_(std::chrono::steady_clock::now()),
+      drawn_(start_) {
   const Terminal found = terminal();
   shown_ = found.progress;
   columns_ = found.columns;
@@ -29,23 +33,28 @@ Progress::~Progress() {
   if (shown_ && drawn_ != start_) std::fputs("\r\033[K", stderr);
 }
 
-void Progress::update(std::uint64_t bytes) {
+void Progress::update(std::uint64_t done) {
   if (!shown_) return;
   const Time now = std::chrono::steady_clock::now();
   if (now - drawn_ < kRedraw) return;
-  draw(bytes, now);
+  draw(done, now);
   drawn_ = now;
 }
 
-void Progress::draw(std::uint64_t bytes, Time now) const {
-  const double rate = static_cast<double>(bytes) / std::max(seconds(now - start_), 1e-9);
-  std::string line = label_ + "  " + format_size(bytes);
-  std::string tail = "  " + format_rate(rate);
+void Progress::draw(std::uint64_t done, Time now) const {
+  const double rate = static_cast<double>(done) / std::max(seconds(now - start_), 1e-9);
+  const bool bytes = unit_ == Unit::bytes;
+  const auto amount = [bytes](std::uint64_t value) {
+    return bytes ? format_size(value) : format_count(value);
+  };
+  std::string line = label_ + "  " + amount(done);
+  std::string tail =
+      "  " + (bytes ? format_rate(rate) : format_count(static_cast<std::uint64_t>(rate)) + "/s");
   if (total_ && *total_ != 0) {
-    const double share = std::min(1.0, static_cast<double>(bytes) / static_cast<double>(*total_));
-    const double left = static_cast<double>(*total_ - std::min(bytes, *total_)) / std::max(rate, 1.0);
+    const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(*total_));
+    const double left = static_cast<double>(*total_ - std::min(done, *total_)) / std::max(rate, 1.0);
     tail += "  " + format_time(left * 1e9) + " left";
-    line += " of " + format_size(*total_) + "  ";
+    line += " of " + amount(*total_) + "  ";
     const std::size_t used = columns_of(line) + columns_of(tail) + 3;
     if (used + 10 < columns_) {
       const std::size_t width = std::min<std::size_t>(columns_ - used, 40);

@@ -11,18 +11,22 @@ namespace netstor::tool {
 
 class Progress {
  public:
-  Progress(std::string label, std::optional<std::uint64_t> total);
+  enum class Unit { bytes, things };
+  Progress(std::string label, std::optional<std::uint64_t> total, Unit unit = Unit::bytes);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  void update(std::uint64_t bytes);
+  void update(std::uint64_t done);
+  /// What stands before the numbers from now on.
+  void label(std::string label) { label_ = std::move(label); }
 
  private:
-  void draw(std::uint64_t bytes, Time now) const;
+  void draw(std::uint64_t done, Time now) const;
 
   std::string label_;
   std::optional<std::uint64_t> total_;
+  Unit unit_;
   Time start_;
   Time drawn_;
   unsigned columns_;

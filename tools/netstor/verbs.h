@@ -30,6 +30,10 @@ void add_read(CLI::App& app, Command& command);
 void add_write(CLI::App& app, Command& command);
 void add_cp(CLI::App& app, Command& command);
 void add_bench(CLI::App& app, Command& command);
+// Buckets:
+void add_ls(CLI::App& app, Command& command);
+void add_mb(CLI::App& app, Command& command);
+void add_rb(CLI::App& app, Command& command);
 
 /// The options that every verb has.
 struct Common {
