@@ -68,6 +68,7 @@ int run(int argc, char** argv) {
   add_cp(app, command);
   add_bench(app, command);
   add_ls(app, command);
+  add_cat(app, command);
   add_mb(app, command);
   add_rb(app, command);
   if (const Result<void> sound = check_verb(app, argc, argv); !sound) return fail(sound.error());
