@@ -71,6 +71,7 @@ int run(int argc, char** argv) {
   add_cat(app, command);
   add_mb(app, command);
   add_rb(app, command);
+  add_presign(app, command);
   if (const Result<void> sound = check_verb(app, argc, argv); !sound) return fail(sound.error());
   try {
     app.parse(argc, argv);

@@ -35,6 +35,7 @@ void add_ls(CLI::App& app, Command& command);
 void add_cat(CLI::App& app, Command& command);
 void add_mb(CLI::App& app, Command& command);
 void add_rb(CLI::App& app, Command& command);
+void add_presign(CLI::App& app, Command& command);
 
 /// The options that every verb has.
 struct Common {
