@@ -70,6 +70,7 @@ int run(int argc, char** argv) {
   add_ls(app, command);
   add_cat(app, command);
   add_rm(app, command);
+  add_sync(app, command);
   add_mb(app, command);
   add_rb(app, command);
   add_presign(app, command);

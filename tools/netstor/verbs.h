@@ -34,6 +34,7 @@ void add_bench(CLI::App& app, Command& command);
 void add_ls(CLI::App& app, Command& command);
 void add_cat(CLI::App& app, Command& command);
 void add_rm(CLI::App& app, Command& command);
+void add_sync(CLI::App& app, Command& command);
 void add_mb(CLI::App& app, Command& command);
 void add_rb(CLI::App& app, Command& command);
 void add_presign(CLI::App& app, Command& command);
