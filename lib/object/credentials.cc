@@ -15,7 +15,7 @@
 namespace netstor::object {
 namespace {
 
-constexpr std::uintmax_t kFileBytesMost = 1 << 20;
+constexpr std::size_t kFileBytesMost = 1 << 20;
 constexpr std::size_t kAnswerBytesMost = 64 << 10;
 
 std::string environment(const char* name) {
@@ -40,12 +40,17 @@ std::string file_of(const char* variable, std::string_view usual) {
 Result<std::string> read_file(const std::string& path) {
   std::error_code error;
   if (path.empty() || !std::filesystem::exists(path, error)) return std::string();
-  if (std::filesystem::file_size(path, error) > kFileBytesMost || error) {
-    return Error(ErrorKind::invalid_argument, path + ": not a file of at most 1 MiB");
-  }
   std::ifstream file(path, std::ios::binary);
   if (!file) return Error(ErrorKind::permission_denied, path + ": cannot be read");
-  return std::string(std::istreambuf_iterator<char>(file), {});
+  // Its size is not asked for: /dev/null, which says that there is none, has none.
+  std::string text(kFileBytesMost + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  const auto had = static_cast<std::size_t>(file.gcount());
+  if (std::filesystem::is_directory(path, error) || file.bad() || had > kFileBytesMost) {
+    return Error(ErrorKind::invalid_argument, path + ": not a file of at most 1 MiB");
+  }
+  text.resize(had);
+  return text;
 }
 
 Result<AwsProfile> read_profile(const BucketOptions& options) {
