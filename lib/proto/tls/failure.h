@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// OpenSSL's errors in words for people: what was wrong, and what to do. For this room alone.
+
+#include "lib/proto/tls/session.h"
+
+#include <string>
+
+struct x509_st;
+
+namespace netstor::tls {
+
+/// Of this thread's error queue, which is emptied.
+[[nodiscard]] Failure take_failure(Role role);
+
+/// Of a chain that verification did not believe. `certificate` is the peer's own, `at` the one of its chain
+/// where verification stopped.
+[[nodiscard]] Failure distrust(int verify_error, const x509_st* certificate, const x509_st* at, Role role,
+                               const std::string& server_name);
+
+/// The queue's first reason, "no start line"; empties it.
+[[nodiscard]] std::string take_reason();
+
+}  // namespace netstor::tls
