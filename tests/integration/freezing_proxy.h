@@ -40,6 +40,8 @@ class FreezingProxy {
 
   std::uint16_t port() const { return port_; }
   void freeze() { frozen_ = true; }
+  /// Whether who connects is sent away.
+  void refuse(bool yes) { refusing_ = yes; }
   void thaw() { frozen_ = false; }
   /// Ready when every connection of now is closed.
   void cut() {
@@ -68,6 +70,10 @@ class FreezingProxy {
   void accept_one() {
     const int host = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (host < 0) return;
+    if (refusing_) {
+      ::close(host);
+      return;
+    }
     const int target = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const sockaddr_in at = loopback(target_port_);
     EXPECT_EQ(::connect(target, reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
@@ -116,6 +122,7 @@ class FreezingProxy {
   std::vector<Pair> pairs_;
   std::atomic<bool> frozen_{false};
   std::atomic<bool> cut_{false};
+  std::atomic<bool> refusing_{false};
   std::atomic<bool> ended_{false};
   std::thread thread_;
 };
