@@ -23,19 +23,22 @@ constexpr std::uint64_t kCopyPart = std::uint64_t{512} << 20;
 constexpr std::size_t kStreamChunk = 1 << 20;
 
 Task<void> get_range(Bucket bucket, std::string key, MutableBytes into, GetOptions options) {
-  NETSTOR_TRY(const ObjectRead read, co_await bucket.get(key, into, std::move(options)));
+  auto coming = bucket.get(key, into, std::move(options));
+  NETSTOR_TRY(const ObjectRead read, co_await std::move(coming));
   if (read.bytes == into.size()) co_return ok();
   co_return Error(ErrorKind::protocol, "s3://" + bucket.name() + "/" + key + " came short");
 }
 
 Task<void> put_whole(Bucket bucket, std::string key, Bytes from, PutOptions options) {
-  const Result<ObjectInfo> put = co_await bucket.put(key, from, std::move(options));
+  auto putting = bucket.put(key, from, std::move(options));
+  const Result<ObjectInfo> put = co_await std::move(putting);
   if (!put) co_return Error(put.error());
   co_return ok();
 }
 
 Task<void> send_part(Upload upload, unsigned number, Bytes from, UploadedPart* sent) {
-  NETSTOR_TRY(*sent, co_await upload.part(number, from));
+  auto sending = upload.part(number, from);
+  NETSTOR_TRY(*sent, co_await std::move(sending));
   co_return ok();
 }
 
