@@ -16,7 +16,8 @@ import tool_support
 from tool_support import NQN, call
 
 OPTIONS, REST = tool_support.arguments()
-VERBS = ["discover", "info", "stat", "read", "write", "cp", "bench"]
+VERBS = ["discover", "info", "stat", "read", "write", "cp", "bench", "ls", "cat", "rm", "sync", "mb", "rb",
+         "presign"]
 MIB = 1 << 20
 
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// netstor bench: how fast a volume answers.
+// netstor bench: how fast a volume answers, or a bucket (bench_bucket.cc).
 
 #include <netstor/uri.h>
 
+#include "tools/netstor/bucket_verbs.h"
 #include "tools/netstor/failure.h"
 #include "tools/netstor/load.h"
 #include "tools/netstor/picture.h"
@@ -23,14 +24,19 @@ constexpr const char* kFooter = R"(Examples:
   netstor bench nvme+tcp://localhost/NQN --depth 64 --shards 2       many at a time, from two threads
   netstor bench file:///tmp/scratch --rw randwrite --yes-destroy-data
   netstor bench nvme+tcp://localhost/NQN --rw read --block-size 1MiB --depth 8 --json
+  netstor bench s3://scratch --size 1MiB --parallel 8                gets of a bucket's objects
+  netstor bench s3://scratch/tmp --rw put --parallel 32 --json
 
 --poll says what an idle shard does: busy never sleeps (least latency, a full core each), adaptive polls for
-20 µs before it sleeps, blocking sleeps at once. Each of --shards has --depth requests in flight.)";
+20 µs before it sleeps, blocking sleeps at once. Each of --shards has --depth requests in flight,
+of buckets --parallel. In a bucket objects are made below PREFIX/netstor-bench-…/ and removed again.)";
 
 struct Arguments {
   Common common;
+  Service service;
+  BucketBench bucket;
   std::string uri;
-  std::string rw = "randread";
+  std::string rw;  // empty: reads
   std::string poll = "adaptive";
   std::uint64_t block_bytes = 4096;
   std::uint64_t span_bytes = 0;
@@ -105,7 +111,33 @@ void print_text(const Arguments& arguments, const LoadPlan& plan, const LoadResu
   print_cost(std::cout, result);
 }
 
-Result<void> run(const Arguments& arguments) {
+Result<void> run_bucket(const Arguments& arguments) {
+  BucketBench bench = arguments.bucket;
+  if (!arguments.rw.empty()) bench.rw = arguments.rw;
+  if (bench.rw != "get" && bench.rw != "put" && bench.rw != "mixed") {
+    return usage_error("--rw " + bench.rw + " is of volumes",
+                       "objects are read and written whole: get, put, mixed");
+  }
+  constexpr std::uint64_t kMemoryMost = std::uint64_t{8} << 30;
+  if (bench.size_bytes == 0 || bench.size_bytes > kMemoryMost / bench.parallel / arguments.shards) {
+    return usage_error("--size " + std::to_string(bench.size_bytes) + " for each of --parallel and --shards",
+                       "from 1 byte, and all together at most 8 GiB");
+  }
+  bench.shards = arguments.shards;
+  bench.get_percent = arguments.read_percent;
+  bench.seconds = arguments.seconds;
+  bench.seed = arguments.seed;
+  NETSTOR_TRY_RETURN(Runtime runtime, start_runtime(arguments.common, runtime_options(arguments)));
+  return bench_bucket(runtime, arguments.common, arguments.service, arguments.uri, bench);
+}
+
+Result<void> run(Arguments arguments) {
+  if (is_bucket(arguments.uri)) return explained(run_bucket(arguments));
+  if (arguments.rw.empty()) arguments.rw = "randread";
+  if (arguments.rw == "get" || arguments.rw == "put") {
+    return usage_error("--rw " + arguments.rw + " is of buckets",
+                       "read, write, randread, randwrite or mixed");
+  }
   const LoadPlan plan = plan_of(arguments);
   const bool writes = plan.read_percent < 100;
   if (writes && !arguments.destroy) {
@@ -135,13 +167,15 @@ Result<void> run(const Arguments& arguments) {
 }  // namespace
 
 void add_bench(CLI::App& app, Command& command) {
-  CLI::App* verb = app.add_subcommand("bench", "Measure a volume's latency and throughput");
+  CLI::App* verb = app.add_subcommand("bench", "Measure the latency and throughput of a volume or a bucket");
   verb->footer(kFooter);
   auto arguments = std::make_shared<Arguments>();
-  add_uri(*verb, arguments->uri);
-  verb->add_option("--rw", arguments->rw, "read, write, randread (default), randwrite or mixed (random)")
+  add_uri(*verb, arguments->uri, "nvme+tcp://HOST[:PORT]/NQN[?ns=N], file:///PATH or s3://BUCKET[/PREFIX]");
+  verb->add_option(
+          "--rw", arguments->rw,
+          "read, write, randread (default), randwrite or mixed (random); of buckets get, put or mixed")
       ->type_name("PATTERN")
-      ->check(CLI::IsMember({"read", "write", "randread", "randwrite", "mixed"}));
+      ->check(CLI::IsMember({"read", "write", "randread", "randwrite", "mixed", "get", "put"}));
   verb->add_option("--read-percent", arguments->read_percent, "Reads among the requests of mixed (70)")
       ->check(CLI::Range(0U, 100U));
   add_size(*verb, "--block-size", arguments->block_bytes, "Of one request (4 KiB)");
@@ -155,7 +189,14 @@ void add_bench(CLI::App& app, Command& command) {
       ->check(CLI::IsMember({"busy", "adaptive", "blocking"}));
   verb->add_option("--seed", arguments->seed, "Of the random offsets (1)");
   verb->add_flag("--yes-destroy-data", arguments->destroy, "Allow a load that writes");
+  add_size(*verb, "--size", arguments->bucket.size_bytes, "Of each object (4 KiB)");
+  verb->add_option("--parallel", arguments->bucket.parallel,
+                   "Requests for objects in flight on each shard (1)")
+      ->check(CLI::Range(1U, 1024U));
+  verb->add_option("--objects", arguments->bucket.objects, "How many different ones (32)")
+      ->check(CLI::Range(1U, 100'000U));
   add_connection(*verb, arguments->common);
+  add_service(*verb, arguments->service);
   verb->callback([arguments, &command] { command.run = [arguments] { return run(*arguments); }; });
 }
 

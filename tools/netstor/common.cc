@@ -38,10 +38,8 @@ CLI::Option* add_size(CLI::App& verb, const std::string& name, std::uint64_t& va
   return verb.add_option_function<std::string>(name, parse, text)->type_name("SIZE");
 }
 
-CLI::Option* add_uri(CLI::App& verb, std::string& uri) {
-  return verb.add_option("URI", uri, "The volume: nvme+tcp://HOST[:PORT]/NQN[?ns=N] or file:///PATH")
-      ->required()
-      ->type_name("");
+CLI::Option* add_uri(CLI::App& verb, std::string& uri, const char* text) {
+  return verb.add_option("URI", uri, text)->required()->type_name("");
 }
 
 bool is_uri(std::string_view text) { return text.find("://") != std::string_view::npos; }

@@ -18,6 +18,8 @@ constexpr const char* kFooter = R"(Examples:
   netstor info nvme+tcp://localhost/NQN           how large is it, who made it?
   netstor cp disk.img nvme+tcp://localhost/NQN    a file to a volume
   netstor bench nvme+tcp://localhost/NQN          how fast is it?
+  netstor ls s3://BUCKET                          what is in a bucket?
+  netstor sync FOLDER s3://BUCKET/PREFIX          a folder's changes to a bucket
 `netstor VERB --help` has the options and examples of a verb.
 
 Sizes take B, KiB, MiB, GiB, TiB (and K, M, G, T, which mean the same).
@@ -54,7 +56,7 @@ int parse_failure(const CLI::App& app, const CLI::ParseError& error) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Reads, writes, copies and measures volumes, remote and local, without mounting them.",
+  CLI::App app("Reads, writes, copies and measures volumes, remote and local, and buckets, without mounts.",
                "netstor");
   app.footer(kFooter);
   app.set_version_flag("--version", std::string("netstor ") + linked_version());

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// netstor stat: is a volume alive, how quickly does it answer, and what did the library do for it?
+// netstor stat: is a volume alive, how quickly does it answer, and what did the library do for it? Or what is
+// known of an object (stat_bucket.cc).
 
 #include <netstor/uri.h>
 
+#include "tools/netstor/bucket_verbs.h"
 #include "tools/netstor/failure.h"
 #include "tools/netstor/report.h"
 #include "tools/netstor/text.h"
@@ -21,15 +23,23 @@ namespace {
 constexpr const char* kFooter = R"(Examples:
   netstor stat nvme+tcp://localhost/nqn.2026-01.io.example:disk
   netstor stat file:///tmp/disk.img --seconds 5 --json
-Reads blocks here and there, one at a time, and writes nothing. The counters are this command's own.)";
+  netstor stat s3://photos/lake.jpg
+  netstor stat s3://photos
+Of volumes it reads blocks here and there, one at a time, and writes nothing. The counters are this command's
+own. Of an object it shows what the service knows.)";
 
 struct Arguments {
   Common common;
+  Service service;
+  std::string version_id;
   std::string uri;
   double seconds = 1;
 };
 
 Result<void> run(const Arguments& arguments) {
+  if (is_bucket(arguments.uri)) {
+    return explained(stat_bucket(arguments.common, arguments.service, arguments.uri, arguments.version_id));
+  }
   NETSTOR_TRY_RETURN(Runtime runtime, start_runtime(arguments.common));
   const auto begin = std::chrono::steady_clock::now();
   NETSTOR_TRY_RETURN(const Volume volume,
@@ -65,13 +75,15 @@ Result<void> run(const Arguments& arguments) {
 }  // namespace
 
 void add_stat(CLI::App& app, Command& command) {
-  CLI::App* verb = app.add_subcommand("stat", "Sample a volume and show the library's counters");
+  CLI::App* verb = app.add_subcommand("stat", "Sample a volume, or show what is known of an object");
   verb->footer(kFooter);
   auto arguments = std::make_shared<Arguments>();
-  add_uri(*verb, arguments->uri);
+  add_uri(*verb, arguments->uri, "nvme+tcp://HOST[:PORT]/NQN[?ns=N], file:///PATH or s3://BUCKET[/KEY]");
   verb->add_option("--seconds", arguments->seconds, "How long to sample (1)")
       ->check(CLI::Range(0.01, 3600.0));
+  verb->add_option("--version-id", arguments->version_id, "An older version of the object")->type_name("ID");
   add_connection(*verb, arguments->common);
+  add_service(*verb, arguments->service);
   verb->callback([arguments, &command] { command.run = [arguments] { return run(*arguments); }; });
 }
 
