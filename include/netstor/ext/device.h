@@ -86,8 +86,8 @@ class Device {
   /// (OpenOp::share); nothing where each open stands alone.
   virtual std::optional<Ticket> share() const { return std::nullopt; }
 
-  /// What names the medium in all the world, whichever path leads to it ("uuid …"): after a lost path the next
-  /// device must answer the same. Empty: nothing does.
+  /// What names the medium in all the world, whichever path leads to it ("uuid …"): after a lost path the
+  /// next device must answer the same. Empty: nothing does.
   virtual std::string identity() const { return {}; }
 
   /// What people want to know, as "key: value" lines: model, serial, digests, driver.
