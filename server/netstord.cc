@@ -122,6 +122,7 @@ class Server {
   std::optional<store::StateDirectory> state_;
   std::vector<ServedVolume> volumes_;
   std::optional<Runtime> runtime_;
+  net::Warnings warnings_{[](const std::string& line) { spdlog::warn("{}", line); }};
   std::unique_ptr<nvmf::Target> target_;
   BucketServer buckets_;
   Report report_;
@@ -173,6 +174,7 @@ std::optional<Failure> Server::start_runtime() {
 std::optional<Failure> Server::start_target() {
   nvmf::TargetConfig config;
   config.connections_max = (options_.connections_max + options_.shards - 1) / options_.shards;
+  config.warnings = &warnings_;
   if (options_.memory_bytes) config.buffer_bytes = *options_.memory_bytes / options_.shards;
   auto target = nvmf::Target::start(*runtime_, config);
   if (!target) {

@@ -13,9 +13,8 @@ constexpr Duration kPauseAfterFailure = std::chrono::milliseconds(100);
 
 }  // namespace
 
-Acceptor::Acceptor(detail::Loop& loop, std::unique_ptr<Listener> listener,
-                   std::function<void(const Ticket&)> deal)
-    : loop_(loop), listener_(std::move(listener)), deal_(std::move(deal)) {
+Acceptor::Acceptor(detail::Loop& loop, std::unique_ptr<Listener> listener, Deal deal, Warnings* warnings)
+    : loop_(loop), listener_(std::move(listener)), deal_(std::move(deal)), warnings_(warnings) {
   op_.user = this;
   op_.complete = [](Op& op) noexcept { static_cast<Acceptor*>(op.user)->accepted(); };
   pause_.acceptor = this;
@@ -34,9 +33,14 @@ void Acceptor::accept() {
 
 void Acceptor::accepted() {
   waiting_ = false;
-  if (op_.result.ok) deal_(op_.ticket);
+  if (op_.result.ok) deal_(op_.ticket, op_.peer);
   if (closing_) return;
   if (op_.result.ok) return accept();
+  if (warnings_ != nullptr) {
+    warnings_->say(Warnings::Kind::accept, loop_.now(), [this] {
+      return op_.result.error("accept on " + address().host + ":" + std::to_string(address().port)).text();
+    });
+  }
   loop_.arm(pause_, loop_.now() + kPauseAfterFailure);
 }
 

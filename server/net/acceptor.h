@@ -7,13 +7,17 @@
 
 #include <functional>
 #include <memory>
+#include <string>
+
+#include "server/net/warnings.h"
 
 namespace netstor::net {
 
 class Acceptor {
  public:
-  /// `deal` gets each ticket, and must adopt or refuse it.
-  Acceptor(detail::Loop& loop, std::unique_ptr<Listener> listener, std::function<void(const Ticket&)> deal);
+  /// Gets each ticket with its peer, and must adopt or refuse it.
+  using Deal = std::function<void(const Ticket&, const std::string& peer)>;
+  Acceptor(detail::Loop& loop, std::unique_ptr<Listener> listener, Deal deal, Warnings* warnings);
   ~Acceptor();
 
   void start();
@@ -31,7 +35,8 @@ class Acceptor {
   };
   detail::Loop& loop_;
   std::unique_ptr<Listener> listener_;
-  std::function<void(const Ticket&)> deal_;
+  Deal deal_;
+  Warnings* const warnings_;
   AcceptOp op_;
   Pause pause_;
   bool waiting_ = false;

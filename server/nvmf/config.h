@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/proto/nvme/controller_view.h"
+#include "server/net/warnings.h"
 
 namespace netstor::nvmf {
 
@@ -22,6 +23,8 @@ struct TargetConfig {
   std::size_t buffer_bytes = 64 << 20;
   bool allow_header_digest = true;
   bool allow_data_digest = true;
+  /// Who hears of faults; null: nobody. Outlives the target.
+  net::Warnings* warnings = nullptr;
 };
 
 struct SubsystemConfig {

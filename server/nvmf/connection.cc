@@ -11,6 +11,8 @@
 
 namespace netstor::nvmf {
 
+using nvme::tcp::TargetRequest;
+
 namespace {
 
 constexpr Duration kLinger = std::chrono::seconds(1);
@@ -65,7 +67,29 @@ void Connection::received() {
   if (lingering_) return receive_rest();
   if (draining_) return;
   queue_.received(recv_.result.bytes);
+  if (queue_.error()) [[unlikely]]
+    warn_of_protocol();
   after_queue();
+}
+
+// Once: nothing is given to the queue after it.
+void Connection::warn_of_protocol() {
+  shard_.warn(net::Warnings::Kind::protocol, [this] {
+    std::string text(link_->peer());
+    text += queue_.ended() ? ": ended its connection: " : ": broke NVMe/TCP and was disconnected: ";
+    text += to_string(queue_.error()->fes);
+    if (subsystem_ != nullptr) text += ", on " + std::string(subsystem_->nqn());
+    return text;
+  });
+}
+
+void Connection::data_digest_wrong(const TargetRequest& request) {
+  shard_.warn(net::Warnings::Kind::digest, [&] {
+    return std::string(link_->peer()) + ": data digest wrong in command " +
+           std::to_string(request.command.cid()) +
+           (subsystem_ != nullptr ? " to " + std::string(subsystem_->nqn()) : std::string()) +
+           "; it was refused";
+  });
 }
 
 // The queue was told something: there may be answers, and it may have come to an end.
@@ -169,7 +193,13 @@ void Connection::on_timer() {
   if (hosted_ == nullptr) return;
   // Keep alive: the host is taken for dead, and all of its queues end with this one (NVMe Base 2.0, "Keep
   // Alive").
-  if (hosted_->controller.expired(now)) return end();
+  if (hosted_->controller.expired(now)) {
+    shard_.warn(net::Warnings::Kind::lost_host, [this] {
+      return std::string(link_->peer()) + ": host " + hosted_->controller.identity().host_nqn + " of " +
+             std::string(subsystem_->nqn()) + " was silent for longer than its keep alive time; disconnected";
+    });
+    return end();
+  }
   arm_timer();
 }
 

@@ -62,6 +62,7 @@ class Connection final : public nvme::tcp::TargetOwner {
   void finish_if_idle();
   void on_timer();
   void arm_timer();
+  void warn_of_protocol();
 
   // TargetOwner
   void connect(nvme::tcp::TargetRequest& request, const nvme::Connect& connect,
@@ -70,6 +71,7 @@ class Connection final : public nvme::tcp::TargetOwner {
   bool buffer(nvme::tcp::TargetRequest& request) override;
   void execute(nvme::tcp::TargetRequest& request) override;
   void release(nvme::tcp::TargetRequest& request) noexcept override;
+  void data_digest_wrong(const nvme::tcp::TargetRequest& request) override;
 
   // connection_admin.cc
   void connect_admin(nvme::tcp::TargetRequest& request, const nvme::Connect& connect,
@@ -81,6 +83,7 @@ class Connection final : public nvme::tcp::TargetOwner {
   void obey(nvme::PropertyEffect effect);
   Task<void> write_back();
   void drop_events();
+  void warn_of_refusal(const nvme::ConnectData& data, nvme::Status status);
 
   // connection_io.cc
   void read(nvme::tcp::TargetRequest& request, IoRequest& io);
@@ -95,6 +98,7 @@ class Connection final : public nvme::tcp::TargetOwner {
   void submit_waiting(ShardNamespace& space);
   void stored(IoRequest& io);
   bool next_step(IoRequest& io);
+  void warn_of_store(const OpResult& result, DeviceVerb verb, std::uint64_t offset, std::uint64_t length);
   void wait_for_memory(IoRequest& io);
   std::byte* own_memory(const nvme::tcp::TargetRequest& request);
   bool take_chunks(IoRequest& io, std::uint64_t bytes);

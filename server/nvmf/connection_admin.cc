@@ -25,7 +25,10 @@ void Connection::connect_admin(TargetRequest& request, const nvme::Connect& conn
                                const nvme::ConnectData& data) {
   ShardSubsystem* const subsystem = shard_.find(data.subnqn.view());
   const ConnectVerdict verdict = check_admin_connect(connect, data, subsystem);
-  if (!verdict.ok()) return queue_.refuse(request, verdict.status, verdict.where);
+  if (!verdict.ok()) {
+    warn_of_refusal(data, verdict.status);
+    return queue_.refuse(request, verdict.status, verdict.where);
+  }
   constexpr std::uint64_t kUnit = nvme::kKeepAliveUnitMs;
   const std::uint64_t kato = (connect.kato_ms + kUnit - 1) / kUnit * kUnit;
   hosted_ = shard_.make_controller(*this, *subsystem,
@@ -53,6 +56,7 @@ Task<void> Connection::connect_io(TargetRequest& request, nvme::Connect connect,
     if (verdict.ok()) shard_.release_queue(data.cntlid, self);
     queue_.refuse(request, GenericStatus::internal_error, {});
   } else if (!verdict.ok()) {
+    warn_of_refusal(data, verdict.status);
     queue_.refuse(request, verdict.status, verdict.where);
   } else {
     qid_ = connect.qid;
@@ -64,6 +68,14 @@ Task<void> Connection::connect_io(TargetRequest& request, nvme::Connect connect,
     schedule_flush();
   }
   co_return ok();
+}
+
+void Connection::warn_of_refusal(const nvme::ConnectData& data, nvme::Status status) {
+  shard_.warn(net::Warnings::Kind::refused_host, [&] {
+    return std::string(link_->peer()) + ": host " + std::string(data.hostnqn.view()) + " was refused by " +
+           std::string(data.subnqn.view()) + ": " +
+           std::string(to_string(status, nvme::StatusDialect::fabrics));
+  });
 }
 
 void Connection::become(TargetRequest& request, const nvme::Connect& connect, std::uint16_t cntlid,
@@ -134,6 +146,7 @@ Task<void> Connection::write_back() {
       Completion done(op);
       if (space.store().submit(op) == Submit::accepted) {
         co_await done;
+        if (!op.result.ok) warn_of_store(op.result, op.verb, 0, 0);
         break;
       }
       auto pause = sleep(std::chrono::milliseconds(1));

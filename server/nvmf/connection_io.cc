@@ -20,6 +20,28 @@ using nvme::tcp::TargetRequest;
 
 namespace {
 
+std::string_view name_of(DeviceVerb verb) {
+  switch (verb) {
+    case DeviceVerb::read:
+      return "read";
+    case DeviceVerb::write:
+      return "write";
+    case DeviceVerb::flush:
+      return "flush";
+    case DeviceVerb::write_zeroes:
+      return "write zeroes";
+    case DeviceVerb::deallocate:
+      return "deallocate";
+    case DeviceVerb::compare:
+      return "compare";
+    case DeviceVerb::compare_and_write:
+      return "compare and write";
+    case DeviceVerb::verify:
+      return "verify";
+  }
+  return "?";
+}
+
 constexpr DeviceVerb verb_of(IoVerb verb) {
   switch (verb) {
     case IoVerb::read:
@@ -273,6 +295,8 @@ void Connection::stored(IoRequest& io) {
   TargetRequest& request = *io.request;
   space.use();  // next_step() and the request's end may let go of it
   const OpResult result = io.op.result;
+  if (!result.ok) [[unlikely]]
+    warn_of_store(result, io.op.verb, io.op.offset, io.op.length);
   if (!result.ok || !next_step(io)) {
     Status status = status_of(result, request.plan.verb);
     if (TargetRequest* const first = std::exchange(request.partner, nullptr); first != nullptr) {
@@ -285,6 +309,28 @@ void Connection::stored(IoRequest& io) {
   space.unuse();
   if (closing_) return finish_if_idle();
   schedule_flush();
+}
+
+// What a host asked wrongly is its own affair, and a comparison may fail.
+void Connection::warn_of_store(const OpResult& result, DeviceVerb verb, std::uint64_t offset,
+                               std::uint64_t length) {
+  switch (result.kind) {
+    case ErrorKind::compare_failed:
+    case ErrorKind::out_of_range:
+    case ErrorKind::invalid_argument:
+    case ErrorKind::unsupported:
+    case ErrorKind::cancelled:
+      return;
+    default:
+      break;
+  }
+  shard_.warn(net::Warnings::Kind::store, [&] {
+    std::string what(name_of(verb));
+    if (length != 0) what += " of " + std::to_string(length) + " bytes at " + std::to_string(offset);
+    what += " in " + (subsystem_ != nullptr ? std::string(subsystem_->nqn()) : std::string("a volume")) +
+            " for " + std::string(link_->peer());
+    return result.error(what).text();
+  });
 }
 
 bool Connection::next_step(IoRequest& io) {

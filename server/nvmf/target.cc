@@ -325,10 +325,10 @@ Task<void> Target::do_resize(std::string nqn, std::uint32_t nsid) {
 
 // ---- Listening, and the end.
 
-void Target::deal(const Ticket& ticket) {
+void Target::deal(const Ticket& ticket, const std::string& peer) {
   next_shard_ = (next_shard_ + 1) % static_cast<unsigned>(shards_.size());
   TargetShard* const shard = shards_[next_shard_];
-  runtime_.shard(next_shard_).run_on([shard, ticket] { shard->adopt(ticket); }).detach();
+  runtime_.shard(next_shard_).run_on([shard, ticket, peer] { shard->adopt(ticket, peer); }).detach();
 }
 
 Task<Address> Target::do_listen(ListenConfig config) {
@@ -340,8 +340,9 @@ Task<Address> Target::do_listen(ListenConfig config) {
     unlock();
     co_return std::move(listener).error();
   }
-  auto acceptor = std::make_unique<net::Acceptor>(shards_[0]->loop(), std::move(*listener),
-                                                  [this](const Ticket& ticket) { deal(ticket); });
+  auto acceptor = std::make_unique<net::Acceptor>(
+      shards_[0]->loop(), std::move(*listener),
+      [this](const Ticket& ticket, const std::string& peer) { deal(ticket, peer); }, config_.warnings);
   const Address address = acceptor->address();
   acceptor->start();
   acceptors_.push_back(std::move(acceptor));

@@ -46,8 +46,15 @@ TargetShard::~TargetShard() { NETSTOR_ASSERT(connections_.empty()); }
 
 // ---- Connections.
 
-void TargetShard::adopt(const Ticket& ticket) {
-  if (draining_ || connections_.size() >= config_.connections_max) return port_.refuse(ticket);
+void TargetShard::adopt(const Ticket& ticket, const std::string& peer) {
+  if (draining_) return port_.refuse(ticket);
+  if (connections_.size() >= config_.connections_max) {
+    warn(net::Warnings::Kind::connections_max, [&] {
+      return peer + ": refused, a shard has its " + std::to_string(config_.connections_max) +
+             " connections already";
+    });
+    return port_.refuse(ticket);
+  }
   Result<std::unique_ptr<Link>> link = port_.adopt(ticket);
   if (!link) return;
   const std::uint64_t id = ++last_connection_;

@@ -55,7 +55,12 @@ class TargetShard {
   Port& port() noexcept { return port_; }
 
   // ---- Connections.
-  void adopt(const Ticket& ticket);
+  void adopt(const Ticket& ticket, const std::string& peer);
+  /// `text()` is asked for only when somebody hears it.
+  template <class Text>
+  void warn(net::Warnings::Kind kind, Text text) {
+    if (config_.warnings != nullptr) config_.warnings->say(kind, loop().now(), std::move(text));
+  }
   void close_connection(std::uint64_t id);
   std::size_t connections() const noexcept { return connections_.size(); }
   /// Ready when no connection is left.

@@ -68,8 +68,9 @@ Future<Endpoint::Counts> Endpoint::counts() {
 Result<Address> Endpoint::do_listen(const Address& address) {
   Result<std::unique_ptr<Listener>> listener = shards_[0]->port().listen(address);
   if (!listener) return std::move(listener).error();
-  auto acceptor = std::make_unique<net::Acceptor>(shards_[0]->loop(), std::move(*listener),
-                                                  [this](const Ticket& ticket) { deal(ticket); });
+  auto acceptor = std::make_unique<net::Acceptor>(
+      shards_[0]->loop(), std::move(*listener),
+      [this](const Ticket& ticket, const std::string&) { deal(ticket); }, nullptr);
   const Address bound = acceptor->address();
   acceptor->start();
   acceptors_.push_back(std::move(acceptor));

@@ -154,6 +154,9 @@ TEST_F(NetstordData, LetsOnlyThoseInThatItWasTold) {
   const auto refused = Volume::open(runtime, server.uri(), options).get();
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().kind(), ErrorKind::permission_denied) << refused.error();
+  EXPECT_TRUE(
+      server.logs("host nqn.2020-01.org.example:stranger was refused by nqn.2026-01.io.netstor:default"))
+      << server.error_text();
   options.host_nqn = "nqn.2020-01.org.example:friend";
   const auto admitted = Volume::open(runtime, server.uri(), options).get();
   EXPECT_TRUE(admitted.ok()) << admitted.error();
@@ -181,6 +184,8 @@ TEST_F(NetstordData, AnswersNoSpaceAndServesOn) {
       EXPECT_EQ(refused.error().effect(), Effect::unknown) << "a part of it may be there";
       EXPECT_NE(refused.error().text().find("65536 bytes at 8388608"), std::string::npos) << refused.error();
     }
+    EXPECT_TRUE(server.logs("write of 65536 bytes at 8388608 in nqn.2026-01.io.netstor:v for 127.0.0.1:"))
+        << server.error_text();
     EXPECT_TRUE(volume.write(0, bytes.bytes()).get()) << "what has its room already";
     EXPECT_TRUE(holds(volume, 0, bytes));
     EXPECT_TRUE(other.write(0, bytes.bytes()).get());

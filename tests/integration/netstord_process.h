@@ -103,6 +103,16 @@ class ServerProcess {
   std::string out_text() const { return file_text(out_); }
   std::string error_text() const { return file_text(err_); }
 
+  /// Waits for the line: what it tells of may be seen before.
+  bool logs(const std::string& words) const {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+    while (error_text().find(words) == std::string::npos) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return true;
+  }
+
   /// Exit status, 128 + N for signal N, or -1 when it does not end.
   int wait() {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);

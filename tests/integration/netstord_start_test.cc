@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <arpa/inet.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 namespace netstor {
@@ -181,6 +182,51 @@ TEST_F(Netstord, StopsAlthoughAStrangerHoldsAConnection) {
   const int status = server.kill(SIGTERM);
   EXPECT_EQ(status, 0) << server.error_text();
   ::close(stranger);
+}
+
+class Stranger {
+ public:
+  explicit Stranger(int port) {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(static_cast<std::uint16_t>(port));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  }
+  ~Stranger() { ::close(fd_); }
+  Stranger(const Stranger&) = delete;
+  Stranger& operator=(const Stranger&) = delete;
+  void send(const std::string& bytes) {
+    EXPECT_EQ(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+  }
+
+ private:
+  int fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+};
+
+TEST_F(Netstord, LogsConnectionsBeyondItsLimit) {
+  ServerProcess server(folder, {"--max-connections", "1", "--shards", "1"});
+  ASSERT_TRUE(server.wait_ready());
+  const Stranger first(server.port());
+  const Stranger second(server.port());
+  EXPECT_TRUE(server.logs("refused, a shard has its 1 connections already")) << server.error_text();
+}
+
+TEST_F(Netstord, LogsHostsThatBreakTheProtocol) {
+  ServerProcess server(folder, {});
+  ASSERT_TRUE(server.wait_ready());
+  Stranger stranger(server.port());
+  stranger.send(std::string(256, '\xff'));
+  EXPECT_TRUE(server.logs(": broke NVMe/TCP and was disconnected: ")) << server.error_text();
+}
+
+TEST_F(Netstord, LogsThatItCannotAccept) {
+  ServerProcess server(folder, {"--io-driver", "posix"});
+  ASSERT_TRUE(server.wait_ready());
+  const rlimit none{.rlim_cur = 3, .rlim_max = 3};
+  ASSERT_EQ(::prlimit(server.pid(), RLIMIT_NOFILE, &none, nullptr), 0);
+  const Stranger stranger(server.port());
+  EXPECT_TRUE(server.logs("accept on 127.0.0.1:" + std::to_string(server.port()))) << server.error_text();
 }
 
 /// Clock ticks that a process has used so far.

@@ -218,12 +218,18 @@ Status TargetQueue::check_transfer(TargetRequest& request, std::uint32_t capsule
   return {};
 }
 
+// The bytes are wrong, the command may be right: the host may try again (NVMe TCP Transport 1.0, "Data
+// Digest Errors").
+void TargetQueue::wrong_digest(TargetRequest& request) {
+  owner_.data_digest_wrong(request);
+  if (request.status.ok()) request.status = Status(GenericStatus::transient_transport_error);
+}
+
 void TargetQueue::capsule_complete(std::span<const std::byte> in_place, bool digest_ok) {
   TargetRequest& request = *current_;
   current_ = nullptr;
-  // The bytes are wrong, the command may be right: the host may try again (NVMe TCP Transport 1.0, "Data
-  // Digest Errors").
-  if (!digest_ok && request.status.ok()) request.status = Status(GenericStatus::transient_transport_error);
+  if (!digest_ok) [[unlikely]]
+    wrong_digest(request);
   if (!request.status.ok()) [[unlikely]] {
     fail_pair_of(request);
     return complete(request, request.status);
@@ -289,7 +295,8 @@ void TargetQueue::data_complete(const Pdu& pdu, bool digest_ok) {
   const std::uint32_t bytes = pdu.header.data_bytes();
   request.received += bytes;
   asked_bytes_ -= bytes;
-  if (!digest_ok && request.status.ok()) request.status = Status(GenericStatus::transient_transport_error);
+  if (!digest_ok) [[unlikely]]
+    wrong_digest(request);
   if (request.received != request.plan.to_controller) return;
   --asked_count_;
   if (!request.status.ok()) {

@@ -64,6 +64,8 @@ class TargetOwner {
   virtual void execute(TargetRequest& request) = 0;
   /// The queue is done with the request's memory; it may be any state's end, also of one never executed.
   virtual void release(TargetRequest& request) noexcept = 0;
+  /// Its data came with a wrong digest: the request will be refused, and the connection goes on.
+  virtual void data_digest_wrong(const TargetRequest&) {}
 
  protected:
   ~TargetOwner() = default;
@@ -139,6 +141,7 @@ class TargetQueue {
   std::optional<PduError> data_header(const Pdu& pdu, Placement& placement);
   void capsule_complete(std::span<const std::byte> in_place, bool digest_ok);
   void data_complete(const Pdu& pdu, bool digest_ok);
+  void wrong_digest(TargetRequest& request);
   std::optional<PduError> handshake(const Pdu& pdu);
 
   Status judge(TargetRequest& request, std::uint32_t capsule_bytes);
