@@ -120,6 +120,7 @@ class Words(Case):
         self.refuse(netstor("cp", "-r", "a", "b"), 2, "s3://")
         self.refuse(netstor("sync", "a", "b"), 2, "s3://")
         self.refuse(netstor("cp", "-r", self.bucket, self.bucket), 2, "onto itself")
+        self.refuse(netstor("cp", f"{self.bucket}/a", f"{self.bucket}/"), 2, "onto itself")
         self.refuse(netstor("bench", self.bucket, "--rw", "randread"), 2, "get")
 
 

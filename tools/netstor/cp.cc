@@ -358,6 +358,7 @@ Result<void> say_what_would_be_done(Runtime& runtime, const Arguments& arguments
 
 Result<void> run(Arguments arguments) {
   NETSTOR_TRY_RETURN(arguments.to, destination(arguments));
+  if (arguments.from == arguments.to) return usage_error(arguments.from + " onto itself", "give two places");
   NETSTOR_TRY_RETURN(Runtime runtime, start_runtime(arguments.common));
   if (arguments.transfer.dryrun) return say_what_would_be_done(runtime, arguments);
   if (is_bucket(arguments.from) && arguments.to == "-") return run_to_stdout(arguments, runtime);
