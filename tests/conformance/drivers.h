@@ -5,6 +5,7 @@
 
 #include "lib/base/clock.h"
 #include "tests/conformance/site.h"
+#include "tests/conformance/tls_port.h"
 #include "transports/sim/world.h"
 
 #include <arpa/inet.h>
@@ -29,7 +30,7 @@ inline bool is_in_build(std::string_view name) {
 }
 
 /// The kernel's sockets and files.
-class KernelSite final : public Site {
+class KernelSite : public Site {
  public:
   explicit KernelSite(std::string_view driver) {
     start(driver_named(driver), SteadyClock::instance(), false);
@@ -84,7 +85,7 @@ class KernelSite final : public Site {
   std::vector<int> fds_;
 };
 
-class SimSite final : public Site {
+class SimSite : public Site {
  public:
   SimSite() { start(driver_named("sim"), world_, true); }
   ~SimSite() override { end(); }
@@ -100,6 +101,41 @@ class SimSite final : public Site {
   unsigned devices_ = 0;
 };
 
+/// Any other site, with TLS over its links.
+template <class Below>
+class TlsSite final : public Below {
+ public:
+  template <class... Arguments>
+  explicit TlsSite(Arguments... arguments) : Below(arguments...) {
+    certificates_.make({.name = "alone"});
+    for (unsigned i = 0; i < 2; ++i) {
+      ports_.push_back(
+          std::make_unique<TlsPort>(Below::port(i), this->loop(i), this->metrics(i), certificates_));
+    }
+  }
+  Port& port(unsigned shard = 0) override { return *ports_[shard]; }
+  void settle(Link& near, Link& far) override {
+    const auto ready = [](Link& link) { return static_cast<TlsLink&>(link).session().established(); };
+    EXPECT_TRUE(this->wait([&] { return ready(near) && ready(far); }));
+    this->turns(5);
+  }
+
+ private:
+  tls::Certificates certificates_;
+  std::vector<std::unique_ptr<TlsPort>> ports_;
+};
+
+inline const Subject kLinks[] = {
+    {"uring", []() -> std::unique_ptr<Site> { return std::make_unique<KernelSite>("uring"); }, true},
+    {"posix", []() -> std::unique_ptr<Site> { return std::make_unique<KernelSite>("posix"); }, true},
+    {"sim", []() -> std::unique_ptr<Site> { return std::make_unique<SimSite>(); }, false},
+    {"tls_uring", []() -> std::unique_ptr<Site> { return std::make_unique<TlsSite<KernelSite>>("uring"); },
+     true, true},
+    {"tls_posix", []() -> std::unique_ptr<Site> { return std::make_unique<TlsSite<KernelSite>>("posix"); },
+     true, true},
+    {"tls_sim", []() -> std::unique_ptr<Site> { return std::make_unique<TlsSite<SimSite>>(); }, false, true},
+};
+
 inline const Subject kSubjects[] = {
     {"uring", []() -> std::unique_ptr<Site> { return std::make_unique<KernelSite>("uring"); }, true},
     {"posix", []() -> std::unique_ptr<Site> { return std::make_unique<KernelSite>("posix"); }, true},
@@ -107,7 +143,7 @@ inline const Subject kSubjects[] = {
 };
 
 inline void Conformance::SetUp() {
-  const std::string name = GetParam().name;
+  const std::string name = GetParam().tls ? std::string(GetParam().name).substr(4) : GetParam().name;
   if (!is_in_build(name)) GTEST_SKIP() << "the driver '" << name << "' is not in this build";
   if (GetParam().kernel) {
     if (const auto why_not = driver_named(name).probe()) GTEST_SKIP() << name << ": " << *why_not;

@@ -48,6 +48,7 @@ class Links : public Conformance {
     auto adopted = port(1).adopt(accept.ticket);
     ASSERT_TRUE(adopted.ok()) << adopted.error();
     far_ = *std::move(adopted);
+    site().settle(*near_, *far_);
   }
   /// The same, with the far end not adopted yet.
   void ticket(Counted<AcceptOp>& accept) {
@@ -202,6 +203,7 @@ TEST_P(Links, BringWhatWasSentBeforeThePeerEnded) {
 }
 
 TEST_P(Links, LeavePeekedBytesInTheStream) {
+  if (GetParam().tls) GTEST_SKIP() << "TLS has no bytes to leave before it has decrypted them";
   connect();
   auto& send = keep<Sending>(10);
   std::iota(send.bytes.begin(), send.bytes.end(), 'a');
@@ -329,7 +331,8 @@ struct Stream {
     received_bytes += receive.result.bytes;
     if (!failed) next_receive();
   }
-  bool done() const { return failed || received_bytes == received.size(); }
+  /// A send may complete after the last byte has arrived.
+  bool done() const { return failed || (received_bytes == received.size() && sent_bytes == sent.size()); }
 
   Link& source;
   Link& sink;
@@ -352,8 +355,8 @@ TEST_P(Links, CarryBigTransfersOfRandomSizesBothWays) {
   ASSERT_TRUE(wait([&] { return there.done() && back.done(); }));
   EXPECT_FALSE(there.failed);
   EXPECT_FALSE(back.failed);
-  EXPECT_EQ(there.received, there.sent);
-  EXPECT_EQ(back.received, back.sent);
+  EXPECT_TRUE(there.received == there.sent);  // nobody wants to read 20 MiB
+  EXPECT_TRUE(back.received == back.sent);
 }
 
 TEST_P(Links, AllocateNothingOnceOpen) {
@@ -594,7 +597,7 @@ TEST_P(Links, RegisteredMemoryIsSentFromAndForgotten) {
   port().forget_memory(memory);
 }
 
-INSTANTIATE_TEST_SUITE_P(Drivers, Links, testing::ValuesIn(kSubjects), name_of);
+INSTANTIATE_TEST_SUITE_P(Drivers, Links, testing::ValuesIn(kLinks), name_of);
 
 }  // namespace
 }  // namespace netstor::conformance

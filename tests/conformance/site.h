@@ -56,7 +56,9 @@ class Site {
   /// The file behind the URI; empty when there is none.
   virtual std::string path_of(const std::string&) const { return {}; }
 
-  Port& port(unsigned shard = 0) { return *ports_[shard]; }
+  virtual Port& port(unsigned shard = 0) { return *ports_[shard]; }
+  /// Turns until both ends of a new link are ready for what the test does.
+  virtual void settle(Link& /*near*/, Link& /*far*/) {}
   Metrics& metrics(unsigned shard = 0) { return loops_[shard]->metrics(); }
   Time now(unsigned shard = 0) { return loops_[shard]->now(); }
 
@@ -101,6 +103,7 @@ class Site {
     }
     detail::current_loop = loops_[0].get();
   }
+  detail::Loop& loop(unsigned shard) { return *loops_[shard]; }
   /// Before what the ports live on goes.
   void end() {
     blocking_.end();
@@ -124,7 +127,8 @@ class Site {
 struct Subject {
   const char* name;
   std::unique_ptr<Site> (*make)();
-  bool kernel;  ///< sockets and files of this system: what only they can show is tested
+  bool kernel;       ///< sockets and files of this system: what only they can show is tested
+  bool tls = false;  ///< links alone, over those of the driver `name` ends with
 };
 
 inline std::string name_of(const testing::TestParamInfo<Subject>& info) { return info.param.name; }
