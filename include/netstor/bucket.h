@@ -11,7 +11,7 @@
 // parallel).
 //
 // Memory: payload bytes are borrowed from the call until the future is ready; over plain TCP those of a part
-// of 16 KiB and more are not copied in user space (Metrics::copied_bytes). Requests beyond
+// of 16 KiB and more are not copied in user space (Metrics::copied_bytes), over TLS all are. Requests beyond
 // BucketOptions::connections wait without memory of their own.
 //
 // Thread rule: a Bucket is a handle; copies name the same bucket. On a shard, calls use that shard's own
@@ -21,7 +21,9 @@
 // disconnected, data_corrupt (a checksum), invalid_argument, out_of_range (range beyond the object),
 // no_space, exhausted (memory limit, SlowDown for too long), protocol, unsupported, cancelled, device_error.
 // Origin::s3 means that the service answered: native() is the HTTP status, and the text names the S3 code
-// and the request id. Error::effect(): may a put, remove, copy, … have happened all the same?
+// and the request id. Origin::tls (https): permission_denied is a certificate that one side does not accept,
+// unsupported a service without TLS 1.2 and 1.3, protocol something that is no TLS; the text says what to do.
+// Error::effect(): may a put, remove, copy, … have happened all the same?
 // Retries: connection failures, 500, 502, 503, 504 and throttling, with growing random pauses and a budget
 // (BucketOptions::retries); a part at a time. Putting and removing an object again does no harm by S3's own
 // rules, except under a condition or in a versioned bucket: then a retry may meet its first try's success.
@@ -69,7 +71,7 @@ enum class Addressing : std::uint8_t {
 
 /// What of a payload the signature covers.
 enum class PayloadSigning : std::uint8_t {
-  automatic,  ///< its SHA-256 over plain HTTP
+  automatic,  ///< its SHA-256 over plain HTTP; nothing over TLS, which protects it
   always,
   never,  ///< x-amz-content-sha256: UNSIGNED-PAYLOAD; saves a pass over the bytes, as a checksum may
 };
@@ -77,9 +79,15 @@ enum class PayloadSigning : std::uint8_t {
 enum class ChecksumAlgorithm : std::uint8_t { none, crc32, crc32c, crc64nvme, sha1, sha256 };
 
 struct BucketOptions {
-  /// "http://HOST[:PORT]"; https is answered `unsupported` in this version. Empty: AWS_ENDPOINT_URL_S3,
-  /// AWS_ENDPOINT_URL, the profile's, else Amazon's.
+  /// "http://HOST[:PORT]" or "https://HOST[:PORT]". Empty: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the
+  /// profile's, else Amazon's.
   std::string endpoint{};
+  /// Of https, PEM files that are read by Bucket::open. Who may have signed the server's certificate; empty:
+  /// AWS_CA_BUNDLE, the profile's, else the system's store. It must be for the endpoint's name or address.
+  std::string ca_file{};
+  /// For services that want one of the client, with the chain behind it; its key without a passphrase.
+  std::string client_certificate_file{};
+  std::string client_key_file{};
   /// Empty: AWS_REGION, AWS_DEFAULT_REGION, the profile's, else us-east-1.
   std::string region{};
   Addressing addressing = Addressing::automatic;

@@ -15,7 +15,8 @@ struct Metrics {
   std::uint64_t errors = 0;       ///< operations that answered an error
   std::uint64_t read_bytes = 0;   ///< payload given to callers
   std::uint64_t write_bytes = 0;  ///< payload taken from callers
-  /// Payload bytes copied in user space on the way: 0 for all writes, and for reads of 16 KiB and more.
+  /// Payload bytes copied in user space on the way: 0 for all writes, and for reads of 16 KiB and more. Over
+  /// TLS all that is sent and received counts.
   std::uint64_t copied_bytes = 0;
   std::uint64_t replays = 0;                 ///< operations sent again after a lost path
   std::uint64_t reconnects = 0;              ///< paths brought up again

@@ -139,8 +139,7 @@ void OptionHeaders::add_copy_source(Request& request, const std::string& bucket,
 
 Result<void> check(const Encryption& encryption) {
   if (encryption.kind != Encryption::Kind::sse_c) return {};
-  return Error(ErrorKind::unsupported,
-               "Encryption: customer keys (sse_c) go over TLS only, which this build lacks");
+  return Error(ErrorKind::unsupported, "Encryption: customer keys (sse_c) are not in this version");
 }
 
 Result<void> check(const PutOptions& options) {

@@ -48,8 +48,12 @@ Task<std::shared_ptr<BucketCore>> BucketCore::open(Engine& engine, std::string n
   NETSTOR_TRY(core->endpoint_,
               object::make_endpoint(around.endpoint, core->region_, core->options_.addressing, core->name_));
   if (core->endpoint_.tls) {
-    co_return Error(ErrorKind::unsupported,
-                    "https: this build has no TLS yet; endpoint " + core->endpoint_.authority);
+    auto reading = object::on_helper_thread(this_shard_loop(), [&core, &around] {
+      return tls::Context::make({.ca_file = around.ca_file,
+                                 .certificate_file = core->options_.client_certificate_file,
+                                 .key_file = core->options_.client_key_file});
+    });
+    NETSTOR_TRY(core->tls_, co_await std::move(reading));
   }
   for (unsigned i = 0; i < engine.shards(); ++i) {
     core->parts_.push_back(std::make_unique<object::ObjectShard>(*core, engine.loop(i)));

@@ -7,6 +7,7 @@
 #include "lib/engine/engine.h"
 #include "lib/object/endpoint.h"
 #include "lib/object/object_shard.h"
+#include "lib/proto/tls/context.h"
 
 #include <atomic>
 #include <memory>
@@ -26,6 +27,8 @@ class BucketCore {
   const BucketOptions& options() const noexcept { return options_; }
   const object::Endpoint& endpoint() const noexcept { return endpoint_; }
   const std::string& region() const noexcept { return region_; }
+  /// Of https; null otherwise.
+  const std::shared_ptr<const tls::Context>& tls() const noexcept { return tls_; }
   /// Blocks. Any thread.
   Result<Credentials> find_credentials() const;
 
@@ -52,6 +55,7 @@ class BucketCore {
   BucketOptions options_;
   object::Endpoint endpoint_;
   std::string region_;
+  std::shared_ptr<const tls::Context> tls_;
   std::vector<std::unique_ptr<object::ObjectShard>> parts_;  // by shard
   std::atomic<unsigned> next_{0};
   std::atomic<unsigned> live_parts_{0};  // not closed; at 0 nothing refers to this any more

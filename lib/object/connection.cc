@@ -17,9 +17,11 @@ constexpr std::size_t kTextBytesFirst = 4096;
 
 }  // namespace
 
-Connection::Connection(ObjectShard& shard, const Address& address) : shard_(shard) {
-  connect_.user = send_.user = recv_.user = closed_.user = this;
+Connection::Connection(ObjectShard& shard, const Address& address)
+    : shard_(shard), client_({.peek = !shard.endpoint().tls}) {
+  connect_.user = secured_.user = send_.user = recv_.user = closed_.user = this;
   connect_.complete = [](Op& op) noexcept { static_cast<Connection*>(op.user)->connected(); };
+  secured_.complete = [](Op& op) noexcept { static_cast<Connection*>(op.user)->secured(); };
   send_.complete = [](Op& op) noexcept { static_cast<Connection*>(op.user)->sent(); };
   recv_.complete = [](Op& op) noexcept { static_cast<Connection*>(op.user)->received(); };
   closed_.complete = [](Op& op) noexcept { static_cast<Connection*>(op.user)->end(); };
@@ -41,9 +43,34 @@ void Connection::connected() {
     if (link_) return link_->close(&closed_);
     return shard_.ended(*this, connect_.result.error("connect to " + shard_.endpoint().authority));
   }
+  if (!shard_.endpoint().tls) return ready();
+  state_ = State::securing;
+  auto secure = std::make_unique<TlsLink>(shard_.loop(), shard_.loop().metrics(), std::move(link_),
+                                          shard_.make_session());
+  tls_ = secure.get();
+  secure->start(&secured_);
+  link_ = std::move(secure);
+  shard_.loop().arm(alarm_, connect_.deadline);
+}
+
+void Connection::secured() {
+  if (state_ == State::closing) return;
+  if (secured_.result.ok) return ready();
+  const OpResult& why = secured_.result;
+  never_ready_ = Error(why.kind, "connect to " + say(why), Effect::none, why.origin, why.native);
+  close();
+}
+
+void Connection::ready() {
   state_ = State::idle;
   idle_since_ = shard_.loop().now();
   shard_.idle(*this);
+}
+
+std::string Connection::say(const OpResult& result) const {
+  const std::string& where = shard_.endpoint().authority;
+  if (tls_ != nullptr && result.origin == Origin::tls) return where + ": " + tls_->failure();
+  return result.error(where).text();
 }
 
 void Connection::begin(Exchange& exchange) {
@@ -199,8 +226,8 @@ void Connection::received() {
   progress_ = shard_.loop().now();
   if (state_ == State::idle) return close();  // the end of the stream, or bytes that nobody asked for
   if (!recv_.result.ok) {
-    const OpResult why = recv_.result;
-    return fail(ErrorKind::disconnected, why.error(shard_.endpoint().authority).text(), why.origin,
+    const OpResult& why = recv_.result;
+    return fail(why.origin == Origin::tls ? why.kind : ErrorKind::disconnected, say(why), why.origin,
                 why.native);
   }
   if (recv_.result.bytes == 0) {
@@ -208,8 +235,10 @@ void Connection::received() {
   } else {
     client_.received(static_cast<std::size_t>(recv_.result.bytes));
   }
+  // Over TLS the link has counted them.
   if (const std::uint64_t copied = client_.copied_bytes(); copied != copied_bytes_) {
-    if (exchange_->into_pieces != 0) shard_.loop().metrics().copied_bytes += copied - copied_bytes_;
+    if (exchange_->into_pieces != 0 && tls_ == nullptr)
+      shard_.loop().metrics().copied_bytes += copied - copied_bytes_;
     copied_bytes_ = copied;
   }
   pump();
@@ -250,6 +279,11 @@ void Connection::fail(ErrorKind kind, std::string why, Origin origin, std::int32
 }
 
 void Connection::check_progress() {
+  if (state_ == State::securing) {
+    never_ready_ = Error(ErrorKind::timed_out, "connect to " + shard_.endpoint().authority +
+                                                   ": no TLS within BucketOptions::connect_timeout");
+    return close();
+  }
   if (state_ != State::busy) return;  // begin() arms it again
   client_.tick(shard_.loop().now());
   const Duration limit = shard_.options().first_byte_timeout;
@@ -268,7 +302,7 @@ void Connection::end() {
     exchange->connection_ = nullptr;
     shard_.answered(*exchange);
   }
-  shard_.ended(*this, std::nullopt);
+  shard_.ended(*this, std::move(never_ready_));
 }
 
 }  // namespace netstor::object

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// One connection to a service: a link, the HTTP machine that says what goes over it, and the exchange under
-// way.
+// One connection to a service: a link, over TLS where the endpoint says https, the HTTP machine that says
+// what goes over it, and the exchange under way.
 
 #include <netstor/ext/link.h>
 
 #include "lib/engine/shard_loop.h"
 #include "lib/object/exchange.h"
 #include "lib/proto/http/client.h"
+#include "transports/tls_link.h"
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace netstor::object {
@@ -19,7 +21,7 @@ class ObjectShard;
 
 class Connection {
  public:
-  enum class State : std::uint8_t { connecting, idle, busy, closing };
+  enum class State : std::uint8_t { connecting, securing, idle, busy, closing };
 
   /// Connects; the shard hears of it by connected() or ended().
   Connection(ObjectShard& shard, const Address& address);
@@ -46,6 +48,10 @@ class Connection {
     Connection* connection = nullptr;
   };
   void connected();
+  void secured();
+  void ready();
+  /// The words for a result of the link.
+  std::string say(const OpResult& result) const;
   void pump();
   void sent();
   void received();
@@ -64,6 +70,9 @@ class Connection {
   State state_ = State::connecting;
   ConnectOp connect_;
   std::unique_ptr<Link> link_;
+  const TlsLink* tls_ = nullptr;  // link_, when it is one
+  Op secured_;
+  std::optional<Error> never_ready_;
   http::Client client_;
   http::SendBatch batch_;
   SendOp send_;

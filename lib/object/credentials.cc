@@ -114,7 +114,8 @@ Result<Surroundings> look_around(const BucketOptions& options) {
           first_of({options.endpoint, environment("AWS_ENDPOINT_URL_S3"), environment("AWS_ENDPOINT_URL"),
                     value_of(profile, "s3.endpoint_url"), value_of(profile, "endpoint_url")}),
       .region = first_of({options.region, environment("AWS_REGION"), environment("AWS_DEFAULT_REGION"),
-                          value_of(profile, "region"), "us-east-1"})};
+                          value_of(profile, "region"), "us-east-1"}),
+      .ca_file = first_of({options.ca_file, environment("AWS_CA_BUNDLE"), value_of(profile, "ca_bundle")})};
 }
 
 Result<Credentials> find_credentials(const BucketOptions& options) {

@@ -12,6 +12,7 @@ namespace netstor::object {
 struct Surroundings {
   std::string endpoint;
   std::string region;
+  std::string ca_file;
 };
 [[nodiscard]] Result<Surroundings> look_around(const BucketOptions& options);
 

@@ -44,6 +44,10 @@ ObjectShard::~ObjectShard() { NETSTOR_ASSERT(connections_.empty() && waiting_ ==
 const BucketOptions& ObjectShard::options() const noexcept { return core_.options(); }
 const Endpoint& ObjectShard::endpoint() const noexcept { return core_.endpoint(); }
 
+std::unique_ptr<tls::Session> ObjectShard::make_session() {
+  return std::make_unique<tls::Session>(core_.tls(), endpoint().host, &resumption_);
+}
+
 Future<void> ObjectShard::exchange(Exchange& exchange) {
   auto* state = detail::make_state<ExchangeState>(*this, exchange);
   state->retain();
@@ -123,7 +127,9 @@ void ObjectShard::ended(Connection& connection, std::optional<Error> why) {
     exchange.why = why->text();
     exchange.origin = why->origin();
     exchange.native = why->native();
-    exchange.failure = {.unanswered = true, .never_sent = true};
+    // What TLS found wrong will be as wrong the next time, but a handshake that broke off.
+    const bool lasting = why->origin() == Origin::tls && why->kind() != ErrorKind::disconnected;
+    exchange.failure = {.unanswered = !lasting, .never_sent = !lasting};
     answered(exchange);
   }
   serve();

@@ -7,6 +7,7 @@
 #include "lib/engine/use_count.h"
 #include "lib/object/connection.h"
 #include "lib/object/endpoint.h"
+#include "lib/proto/tls/session.h"
 #include "lib/wire/s3/sigv4.h"
 
 #include <memory>
@@ -56,6 +57,8 @@ class ObjectShard final : detail::StopHook {
   const Endpoint& endpoint() const noexcept;
   Port& port() noexcept { return *port_; }
   s3::Signer& signer() noexcept { return signer_; }
+  /// Of a new connection; only with https.
+  std::unique_ptr<tls::Session> make_session();
   RetryBudget& budget() noexcept { return budget_; }
   bool closed() const noexcept { return closed_; }
 
@@ -105,6 +108,7 @@ class ObjectShard final : detail::StopHook {
   Port* port_ = nullptr;
   s3::Signer signer_;
   RetryBudget budget_;
+  tls::Resumption resumption_;
   std::uint64_t held_bytes_ = 0;
   std::optional<WallTime> credentials_end_;  // nothing: they do not expire
   bool has_credentials_ = false;

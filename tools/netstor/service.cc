@@ -37,8 +37,9 @@ constexpr std::array kAdvice = {
            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --profile NAME; "
            "--no-sign-request asks without any"},
     Advice{"the profile", "--profile names a section of ~/.aws/credentials or ~/.aws/config"},
-    Advice{"https", "--endpoint-url http://HOST:PORT, or AWS_ENDPOINT_URL, names an endpoint without TLS"},
-    Advice{"TLS", "--endpoint-url http://HOST:PORT, or AWS_ENDPOINT_URL, names an endpoint without TLS"},
+    Advice{"unknown CA", "AWS_CA_BUNDLE names a file of the CAs to trust"},
+    Advice{"self-signed", "AWS_CA_BUNDLE names a file of the certificates to trust"},
+    Advice{"is no TLS", "--endpoint-url http://HOST:PORT, or AWS_ENDPOINT_URL, names an endpoint without TLS"},
     Advice{"BucketOptions::endpoint", "--endpoint-url http://HOST:PORT"},
     Advice{"SlowDown", "the service wants fewer requests: a smaller --parallel"},
     Advice{"EntityTooLarge", "the object is larger than the service takes"},
