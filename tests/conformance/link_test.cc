@@ -273,8 +273,7 @@ TEST_P(Links, KeepThePiecesInOrder) {
   Random random(3);
   for (char& byte : send.bytes) byte = static_cast<char>(random.next());
   const std::string sent = send.bytes;
-  ASSERT_EQ(near().submit(send), Submit::accepted);
-  ASSERT_TRUE(wait([&] { return send.done(); }));
+  ASSERT_TRUE(near().submit(send) == Submit::accepted && wait([&] { return send.done(); }));
   EXPECT_EQ(send.result.bytes, sent.size());
   std::string got;
   while (got.size() < sent.size()) {
@@ -331,7 +330,6 @@ struct Stream {
     received_bytes += receive.result.bytes;
     if (!failed) next_receive();
   }
-  /// A send may complete after the last byte has arrived.
   bool done() const { return failed || (received_bytes == received.size() && sent_bytes == sent.size()); }
 
   Link& source;
@@ -353,8 +351,7 @@ TEST_P(Links, CarryBigTransfersOfRandomSizesBothWays) {
   Stream there(near(), far(), 20 << 20, 1);
   Stream back(far(), near(), 20 << 20, 2);
   ASSERT_TRUE(wait([&] { return there.done() && back.done(); }));
-  EXPECT_FALSE(there.failed);
-  EXPECT_FALSE(back.failed);
+  EXPECT_FALSE(there.failed || back.failed);
   EXPECT_TRUE(there.received == there.sent);  // nobody wants to read 20 MiB
   EXPECT_TRUE(back.received == back.sent);
 }

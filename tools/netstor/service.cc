@@ -39,7 +39,7 @@ constexpr std::array kAdvice = {
     Advice{"the profile", "--profile names a section of ~/.aws/credentials or ~/.aws/config"},
     Advice{"unknown CA", "AWS_CA_BUNDLE names a file of the CAs to trust"},
     Advice{"self-signed", "AWS_CA_BUNDLE names a file of the certificates to trust"},
-    Advice{"is no TLS", "--endpoint-url http://HOST:PORT, or AWS_ENDPOINT_URL, names an endpoint without TLS"},
+    Advice{"is no TLS", "--endpoint-url http://HOST:PORT, or AWS_ENDPOINT_URL, is one without TLS"},
     Advice{"BucketOptions::endpoint", "--endpoint-url http://HOST:PORT"},
     Advice{"SlowDown", "the service wants fewer requests: a smaller --parallel"},
     Advice{"EntityTooLarge", "the object is larger than the service takes"},
