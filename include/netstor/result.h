@@ -24,7 +24,7 @@ namespace netstor {
 /// What went wrong, in the caller's terms. Decide on this; log the text.
 enum class ErrorKind : std::uint8_t {
   cancelled,          ///< the caller asked for it (or dropped the future)
-  timed_out,          ///< a deadline or an I/O timeout passed
+  timed_out,          ///< a deadline, or a limit of opening, passed; a silent path is `disconnected`
   disconnected,       ///< the path to the storage was lost, or was never there
   invalid_argument,   ///< the call itself is wrong: alignment, name, option
   out_of_range,       ///< beyond the end of the volume
@@ -81,7 +81,7 @@ class Error {
   /// The same error with "CONTEXT: " before its text.
   [[nodiscard]] Error with_context(std::string_view context) &&;
 
-  /// "kind: text (origin N, effect unknown)".
+  /// "kind: text (origin N; it may have happened)", as far as there is something to say.
   std::string to_string() const;
 
  private:

@@ -14,7 +14,10 @@
 // of its own, always from the same thread:
 //
 //   epoll_ctl(loop, EPOLL_CTL_ADD, runtime.shard(0).fd(), …);    // readable: the shard has work
-//   while (epoll_wait(loop, …)) { … while (runtime.shard(0).run_once()) {} … }
+//   for (;;) { while (runtime.shard(0).run_once()) {} epoll_wait(loop, …); … }
+//
+// Before every wait run_once() has to have answered false: only then does fd() show what comes. The wait may
+// be interrupted (EINTR). With one shard, the thread that made the runtime is on it from the start.
 //
 // Thread rule: Runtime and run_on() may be used from any thread; the rest is said at each call.
 

@@ -10,14 +10,15 @@
 // Offsets and lengths are bytes and multiples of block_bytes(). Any length: the library splits at the
 // device's limits. Requests are not ordered among each other: await a write before reading it back.
 //
-// Memory: payload bytes are borrowed from the call until the future is ready and are not copied in user
-// space (Metrics::copied_bytes). If you drop the future, they stay borrowed until the volume is closed; to
-// have them back early, cancel() and await.
+// Memory: payload bytes are borrowed from the call until the future is ready. Writes, and reads of 16 KiB and
+// more, are not copied in user space; smaller reads are, once (Metrics::copied_bytes). If you drop the
+// future, they stay borrowed until the volume is closed; to have them back early, cancel() and await.
 //
 // Thread rule: a Volume is a handle; copies name the same volume. On a shard, calls use that shard's own
 // queue and answer there. From a foreign thread, calls go to a shard of the runtime and are for get().
 // Error rule: invalid_argument (alignment; empty or too many pieces), out_of_range (beyond the end),
-// disconnected (the path was lost for longer than path_loss_timeout), timed_out, no_space, data_corrupt,
+// disconnected (the path was lost: for longer than path_loss_timeout, or under a write that may not be
+// replayed), not_found (another volume answers by this name now), timed_out, no_space, data_corrupt,
 // permission_denied, unsupported, cancelled, device_error (native() is the NVMe status). A write that
 // fails says in Error::effect() whether it may have happened. A request of length 0 succeeds at once.
 // Cancel: the future becomes ready soon; a write that was under way is then Effect::unknown.
