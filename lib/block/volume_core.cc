@@ -60,7 +60,7 @@ VolumeCore::VolumeCore(Engine& engine, ShardLoop& home, std::string uri, Uri par
     lost.run = [](Runnable& self) noexcept {
       VolumeCore& core = *static_cast<Lost&>(self).core;
       // News of a session that is over already says nothing about this one.
-      if (static_cast<Lost&>(self).generation != core.generation_ || core.closing_) return;
+      if (static_cast<Lost&>(self).generation != core.generation_ || core.ending_) return;
       if (core.recovering_) {
         core.lost_again_ = true;
       } else {
@@ -178,13 +178,13 @@ Task<void> VolumeCore::recover() {
   auto down = take_down();
   NETSTOR_CHECK(co_await std::move(down));
   Duration pause = options_.reconnect_delay;
-  while (!closing_ && !home_.stopping()) {
+  while (!ending_ && !home_.stopping()) {
     // Half to the whole of the pause, so that many hosts do not come back in step.
     const Duration half = pause / 2;
     const auto jitter =
         Duration(static_cast<std::int64_t>(home_.random() % static_cast<std::uint64_t>(half.count() + 1)));
     Result<void> slept = co_await sleep(half + jitter);
-    if (!slept || closing_) break;
+    if (!slept || ending_) break;
     lost_again_ = false;
     auto up = bring_up();
     Result<void> opened = co_await std::move(up);
@@ -207,7 +207,7 @@ Task<void> VolumeCore::recover() {
 }
 
 Task<void> VolumeCore::stop_recovering() {
-  closing_ = true;
+  ending_ = true;
   if (!recovering_) co_return ok();
   recovery_.cancel();
   while (recovering_) NETSTOR_CHECK(co_await yield());
@@ -215,7 +215,7 @@ Task<void> VolumeCore::stop_recovering() {
 }
 
 Task<void> VolumeCore::close() {
-  if (closing_) {
+  if (std::exchange(closing_, true)) {
     while (!closed_) NETSTOR_CHECK(co_await yield());
     co_return ok();
   }

@@ -88,7 +88,8 @@ class VolumeCore {
   std::string identity_;
   std::uint32_t block_bytes_ = 0;
   bool lost_again_ = false;
-  bool closing_ = false;
+  bool ending_ = false;   // the path is not looked for any more
+  bool closing_ = false;  // close() was called
   bool closed_ = false;
 };
 

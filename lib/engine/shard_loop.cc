@@ -126,10 +126,10 @@ bool ShardLoop::turn() noexcept {
 }
 
 void ShardLoop::settle() noexcept {
+  bool busy = true;  // before the first round: others may not have seen what was sent to them then
   do {
-    bool busy = false;
     for (unsigned turns = 0; turns < kSettlingTurnsMax && turn(); ++turns) busy = true;
-    settling_->found(busy);
+    settling_->found(std::exchange(busy, false));
   } while (!settling_->quiet());
 }
 
