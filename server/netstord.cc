@@ -261,6 +261,7 @@ std::optional<Failure> Server::announce() {
     report_.buckets = buckets_.names();
     report_.keys_file = buckets_.keys_file();
     report_.keys_made = buckets_.keys_made();
+    report_.s3_tls = buckets_.secure();
   }
   std::cout << (options_.json ? json_of(report_) : text_of(report_)) << std::flush;
   const std::string ports = ports_of(report_);

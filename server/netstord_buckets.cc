@@ -15,6 +15,13 @@ Result<void> BucketServer::open(const std::string& state, const ServerOptions& o
   }
   if (!keys) return std::move(keys).error();
   keys_.emplace(*std::move(keys));
+  if (!options.s3_certificate.empty() || !options.s3_certificate_key.empty()) {
+    auto made = tls::Context::make({.role = tls::Role::server,
+                                    .certificate_file = options.s3_certificate,
+                                    .key_file = options.s3_certificate_key});
+    if (!made) return std::move(made).error().with_context("--s3-cert, --s3-key");
+    tls_ = *std::move(made);
+  }
   NETSTOR_TRY_RETURN(store_, store::ObjectStore::open(state + "/objects"));
   return ok();
 }
@@ -24,6 +31,7 @@ Result<void> BucketServer::start(Runtime& runtime, const ServerOptions& options)
   s3server::EndpointConfig config;
   config.connections_max = (options.connections_max + options.shards - 1) / options.shards;
   config.domain = options.s3_domain;
+  config.tls = tls_;
   if (options.memory_bytes) config.buffer_bytes = *options.memory_bytes / options.shards;
   NETSTOR_TRY_RETURN(endpoint_, s3server::Endpoint::start(runtime, config, *store_, *std::move(keys_)));
   keys_.reset();

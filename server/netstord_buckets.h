@@ -15,7 +15,7 @@ namespace netstor::server {
 class BucketServer {
  public:
   /// The keys (made when there are none and the options name no file) and the object store. Errors:
-  /// what s3server::Keys and store::ObjectStore answer.
+  /// what s3server::Keys, store::ObjectStore and, of the certificate, tls::Context answer.
   Result<void> open(const std::string& state, const ServerOptions& options);
   bool opened() const noexcept { return store_ != nullptr; }
   /// After the runtime's start. Errors: invalid_argument (--max-memory), those of the store.
@@ -30,12 +30,14 @@ class BucketServer {
   std::vector<std::string> names();
   const std::string& keys_file() const noexcept { return keys_file_; }
   bool keys_made() const noexcept { return keys_made_; }
+  bool secure() const noexcept { return tls_ != nullptr; }
 
  private:
   Runtime* runtime_ = nullptr;
   std::unique_ptr<store::ObjectStore> store_;
   std::unique_ptr<s3server::Endpoint> endpoint_;
   std::optional<s3server::Keys> keys_;
+  std::shared_ptr<const tls::Context> tls_;
   std::string keys_file_;
   bool keys_made_ = false;
 };

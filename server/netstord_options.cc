@@ -141,6 +141,11 @@ void add_bucket_options(CLI::App& app, ServerOptions& options, std::vector<std::
   app.add_option("--s3-domain", options.s3_domain,
                  "Take BUCKET.DOMAIN as Host, too: buckets by virtual host beside the path")
       ->type_name("DOMAIN");
+  app.add_option("--s3-cert", options.s3_certificate,
+                 "Serve buckets over TLS alone (https), with this certificate and its chain (PEM)")
+      ->type_name("FILE");
+  app.add_option("--s3-key", options.s3_certificate_key, "The certificate's key (PEM, without a passphrase)")
+      ->type_name("FILE");
 }
 
 void add_engine_options(CLI::App& app, ServerOptions& options, std::string& memory) {

@@ -49,6 +49,8 @@ struct ServerOptions {
   std::vector<BucketFlag> buckets;
   std::string s3_keys;  ///< empty: s3-keys of the state directory
   std::string s3_domain;
+  std::string s3_certificate;  ///< with its key: buckets over TLS
+  std::string s3_certificate_key;
   unsigned shards = 1;
   IoDriver io_driver = IoDriver::automatic;
   std::uint64_t poll_budget_us = 20;

@@ -79,7 +79,9 @@ std::string volume_uri(const Address& address, const store::VolumeRecord& record
   return uri.to_string();
 }
 
-std::string endpoint_url(const Address& address) { return "http://" + to_string(address); }
+std::string endpoint_url(const Address& address, bool tls) {
+  return (tls ? "https://" : "http://") + to_string(address);
+}
 
 namespace {
 
@@ -90,15 +92,15 @@ std::string buckets_text(const Report& report) {
   for (const std::string& bucket : report.buckets) {
     out << "  " << bucket << "  bucket\n";
     for (const Address& address : report.s3_reachable)
-      out << "    " << endpoint_url(address) << "/" << bucket << "\n";
+      out << "    " << endpoint_url(address, report.s3_tls) << "/" << bucket << "\n";
   }
   if (report.buckets.empty()) out << "  no buckets yet (--bucket NAME)\n";
   out << "\n  s3      ";
   for (std::size_t i = 0; i < report.s3_reachable.size(); ++i)
-    out << (i > 0 ? ", " : "") << endpoint_url(report.s3_reachable[i]);
+    out << (i > 0 ? ", " : "") << endpoint_url(report.s3_reachable[i], report.s3_tls);
   out << "\n  keys    " << report.keys_file << (report.keys_made ? " (new)" : "") << "\n";
   out << "          AWS_SHARED_CREDENTIALS_FILE=" << report.keys_file << " aws --endpoint-url "
-      << endpoint_url(report.s3_reachable[0]) << " s3 ls\n";
+      << endpoint_url(report.s3_reachable[0], report.s3_tls) << " s3 ls\n";
   return out.str();
 }
 
@@ -165,7 +167,7 @@ std::string json_of(const Report& report) {
   for (std::size_t i = 0; i < report.s3_listening.size(); ++i) {
     object["s3"]["endpoints"].push_back({{"host", report.s3_listening[i].host},
                                          {"port", report.s3_listening[i].port},
-                                         {"url", endpoint_url(report.s3_reachable[i])}});
+                                         {"url", endpoint_url(report.s3_reachable[i], report.s3_tls)}});
   }
   // A path of the system need not be UTF-8.
   return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";

@@ -20,6 +20,7 @@ struct Report {
   const std::vector<ServedVolume>* volumes = nullptr;
   std::vector<Address> s3_listening;
   std::vector<Address> s3_reachable;
+  bool s3_tls = false;
   std::vector<std::string> buckets;
   std::string keys_file;
   bool keys_made = false;
@@ -28,8 +29,8 @@ struct Report {
 /// `nvme+tcp://HOST:PORT/NQN`.
 std::string volume_uri(const Address& address, const store::VolumeRecord& record);
 
-/// `http://HOST:PORT`.
-std::string endpoint_url(const Address& address);
+/// `http://HOST:PORT`, `https://` over TLS.
+std::string endpoint_url(const Address& address, bool tls);
 
 std::string text_of(const Report& report);
 /// One line.

@@ -4,9 +4,11 @@
 
 #include <netstor/ext/driver.h>
 
+#include <memory>
 #include <string>
 
 #include "lib/proto/http/server.h"
+#include "lib/proto/tls/context.h"
 
 namespace netstor::s3server {
 
@@ -21,6 +23,8 @@ struct EndpointConfig {
   std::string region = "us-east-1";
   /// Not empty: "BUCKET.domain" as Host names a bucket, beside the path style.
   std::string domain = {};
+  /// Set: TLS with this certificate on every connection, and nothing else.
+  std::shared_ptr<const tls::Context> tls = {};
 };
 
 }  // namespace netstor::s3server

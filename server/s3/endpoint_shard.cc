@@ -6,6 +6,7 @@
 
 #include "lib/base/assert.h"
 #include "lib/base/encoding.h"
+#include "transports/tls_link.h"
 
 namespace netstor::s3server {
 
@@ -54,6 +55,13 @@ void EndpointShard::adopt(const Ticket& ticket) {
   if (draining_ || connections_.size() >= config_.connections_max) return port_.refuse(ticket);
   Result<std::unique_ptr<Link>> link = port_.adopt(ticket);
   if (!link) return;
+  if (config_.tls) {
+    // The handshake is a part of the wait for a request: ServerOptions::idle_timeout ends a slow one.
+    auto secure = std::make_unique<TlsLink>(loop(), context_.metrics(), *std::move(link),
+                                            std::make_unique<tls::Session>(config_.tls, ""));
+    secure->start(nullptr);
+    link = std::unique_ptr<Link>(std::move(secure));
+  }
   const std::uint64_t id = ++last_connection_;
   auto connection = std::make_unique<Connection>(*this, id, std::move(*link));
   Connection& started = *connection;
