@@ -5,14 +5,14 @@
 packages_demo=(build-essential g++ cmake ninja-build ccache pkg-config git python3
   liburing-dev libabsl-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libisal-dev libssl-dev
   libpugixml-dev librocksdb-dev)
-packages_test=("${packages_demo[@]}" libgtest-dev libgmock-dev clang)
+packages_test=("${packages_demo[@]}" libgtest-dev libgmock-dev clang openssl)
 packages_check=("${packages_test[@]}" clang-format clang-tidy libbenchmark-dev)
 packages_fuzz=("${packages_test[@]}" libclang-rt-14-dev)
 packages_bench=("${packages_demo[@]}" libgtest-dev libgmock-dev libbenchmark-dev
   libnbd-dev nbdkit libiscsi-dev tgt)
 packages_vm=(qemu-system-x86 busybox-static kmod xz-utils zstd python3 debian-archive-keyring)
 packages_interop=("${packages_demo[@]}" "${packages_vm[@]}" nvme-cli fio e2fsprogs xfsprogs iproute2
-  qemu-utils tshark python3-boto3 awscli s3cmd rclone)
+  qemu-utils tshark python3-boto3 awscli s3cmd rclone nginx-light)
 
 # packages_missing NAME...: prints those that dpkg does not have installed.
 packages_missing() {
