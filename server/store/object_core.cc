@@ -101,6 +101,7 @@ void ObjectCore::commit_batch(Change* first) noexcept {
   const Result<void> written = ledger_->commit();
   publish();
   free(ledger_->take_freed());
+  const std::shared_lock posting(posting_mutex_);
   while (first != nullptr) {
     Change* const following = first->following;
     // One that changed nothing has decided by what did not become durable: it fails with the others.
@@ -149,6 +150,7 @@ void ObjectCore::help() noexcept {
     lock.unlock();
     help->work(*help);
     if (help->home != nullptr) {
+      const std::shared_lock posting(posting_mutex_);
       help->home->post(*help);
     } else {
       delete help;
@@ -156,6 +158,8 @@ void ObjectCore::help() noexcept {
     lock.lock();
   }
 }
+
+void ObjectCore::wait_for_posts() noexcept { const std::lock_guard none(posting_mutex_); }
 
 // --- who reads what -----------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@
 #include <coroutine>
 #include <deque>
 #include <mutex>
+#include <shared_mutex>
 #include <thread>
 #include <unordered_map>
 
@@ -61,6 +62,9 @@ class ObjectCore {
   std::int64_t now_ms() const;
   void submit(Change& change) noexcept;
   void submit(Help& help) noexcept;
+  /// Whoever had an answer may end before the thread that posted it is done with waking it: call this before
+  /// the loop goes. Blocks for the length of a post.
+  void wait_for_posts() noexcept;
 
   using SharedBuckets = std::shared_ptr<const BucketTable>;
   std::uint64_t bucket_changes() const noexcept { return bucket_changes_.load(std::memory_order_acquire); }
@@ -127,6 +131,7 @@ class ObjectCore {
   std::mutex help_mutex_;
   std::condition_variable help_came_;
   std::deque<Help*> help_;
+  std::shared_mutex posting_mutex_;  ///< shared by who posts to a loop
   bool ending_ = false;
   std::vector<std::thread> threads_;
 };

@@ -285,6 +285,7 @@ Task<void> ObjectShard::Inside::close() {
     static_cast<void>(co_await std::move(closing_file));
   }
   files.clear();
+  core->wait_for_posts();
   co_return ok();
 }
 
