@@ -39,8 +39,11 @@ class Demo(tool_support.Case):
     def test_a_small_file_goes_there_and_back(self):
         file = self.file("small", os.urandom(12345))
         answer = self.succeed(self.run_demo("--seconds", "0.3", file))
-        for word in ("there", "back", "same      yes", "0 bytes were copied", "p99.9", "█"):
+        for word in ("volume    nvme+tcp://", "bucket    s3://demo/", "same      yes, both", "put p50",
+                     "p99.9", "█"):
             self.assertIn(word, answer.out)
+        for word in ("  there  ", "  back  ", "12,345 bytes", "0 bytes were copied"):
+            self.assertGreaterEqual(answer.out.count(word), 2, answer.out)
         self.assert_nothing_left()
 
     def test_without_the_file_it_fails_and_says_so(self):
