@@ -8,6 +8,7 @@
 
 #include "lib/base/errno.h"
 #include "lib/wire/nvme/status.h"
+#include "transports/cause.h"
 
 #include <cstring>
 
@@ -56,9 +57,20 @@ bool means_one_thing(nvme::Status status) noexcept {
 
 }  // namespace
 
+std::string cause::text(std::int32_t native) {
+  if (native == kClosedByPeer) return "closed by the other end";
+  if (native == kDataDigest) return "data digest error";
+  if ((native & kNvmeTcp) == 0) return {};
+  std::string words = (native & kSaidByPeer) != 0 ? "the other end ended the connection: "
+                                                  : "the other end broke the protocol: ";
+  words += nvme::tcp::to_string(static_cast<nvme::tcp::Fes>(native >> 16 & 0xFF));
+  if ((native & 0xFFFF) != 0xFFFF) words += " at byte " + std::to_string(native & 0xFFFF);
+  return words;
+}
+
 OpResult OpResult::as_lost_path() const noexcept {
   OpResult lost = *this;
-  if (origin == Origin::library && kind != ErrorKind::disconnected)
+  if (origin == Origin::library && kind != ErrorKind::disconnected && native < cause::kFirst)
     lost.native = static_cast<std::int32_t>(kind);
   lost.kind = ErrorKind::disconnected;
   return lost;
@@ -72,7 +84,11 @@ Error OpResult::error(std::string_view what) const {
   if (origin == Origin::system) {
     return {kind, std::string(what) + ": " + std::strerror(native), effect, origin, native};
   }
-  std::string text = std::string(what) + ": " + std::string(to_string(kind));
+  std::string text = std::string(what) + ": ";
+  if (origin == Origin::library && native >= cause::kFirst) {
+    return {kind, text + cause::text(native), effect};
+  }
+  text += to_string(kind);
   if (origin == Origin::library) {
     if (kind == ErrorKind::disconnected && native != 0) {
       text += ": ";

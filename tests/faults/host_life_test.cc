@@ -39,7 +39,7 @@ class HostLifeFault : public HostFault {
 TEST_F(HostLifeFault, DiesBeforeItAsksForTheData) {
   open();
   on_io([](Peer& peer, const Command&) { peer.close(); });
-  expect_failed(write(65536), "write", ErrorKind::disconnected, Effect::unknown, "disconnected");
+  expect_failed(write(65536), "write", ErrorKind::disconnected, Effect::unknown, "closed by the other end");
 }
 
 TEST_F(HostLifeFault, DiesMidWrite) {
@@ -79,7 +79,7 @@ TEST_F(HostLifeFault, DiesMidRead) {
     peer.send(answers);
     peer.close();
   });
-  expect_failed(read(65536), "read", ErrorKind::disconnected, Effect::none, "disconnected");
+  expect_failed(read(65536), "read", ErrorKind::disconnected, Effect::none, "closed by the other end");
 }
 
 TEST_F(HostLifeFault, AnswersNothing) {
@@ -155,7 +155,7 @@ TEST_F(HostLifeFault, AdminQueueLost) {
   with.keep_alive = seconds(1);
   on_keep_alive([](Peer& peer, const Command&) { peer.close(); });
   open(with);
-  expect_failed(write(), "write", ErrorKind::disconnected, Effect::unknown, "disconnected");
+  expect_failed(write(), "write", ErrorKind::disconnected, Effect::unknown, "closed by the other end");
 }
 
 TEST_F(HostLifeFault, NamespaceThatVanishes) {

@@ -45,7 +45,7 @@ TEST_P(HostHelloFault, IsRefused) {
     return true;
   });
   const auto opened = try_open();
-  expect_not_open(opened, ErrorKind::protocol, "the target broke NVMe/TCP");
+  expect_not_open(opened, ErrorKind::protocol, "the other end broke the protocol");
   expect_not_open(opened, ErrorKind::protocol, GetParam().why);
   target.on_hello({});
   open();

@@ -158,7 +158,8 @@ class HostWriteFault : public HostPduFault {};
 TEST_P(HostReadFault, EndsTheConnection) {
   open();
   misbehave(IoOpcode::read);
-  expect_failed(read(), "read", ErrorKind::disconnected, Effect::none, "broke the protocol");
+  expect_failed(read(), "read", ErrorKind::disconnected, Effect::none,
+                "broke the protocol: " + std::string(to_string(GetParam().fes)));
   expect_service();
   expect_named();
 }
@@ -179,7 +180,8 @@ TEST_P(HostWriteFault, EndsTheConnection) {
   open();
   EXPECT_TRUE(read().ok());  // the host now expects small answers: it takes several at once
   misbehave(IoOpcode::write);
-  expect_failed(write(16384), "write", ErrorKind::disconnected, Effect::unknown, "broke the protocol");
+  expect_failed(write(16384), "write", ErrorKind::disconnected, Effect::unknown,
+                "broke the protocol: " + std::string(to_string(GetParam().fes)));
   expect_service();
   expect_named();
 }
@@ -220,7 +222,8 @@ TEST_F(HostFault, TermReqOfTheTarget) {
     peer.send(peer.answers().term_req({.fes = Fes::limit_exceeded}));
     return true;
   });
-  expect_failed(write(), "write", ErrorKind::disconnected, Effect::unknown, "protocol");
+  expect_failed(write(), "write", ErrorKind::disconnected, Effect::unknown,
+                "the other end ended the connection: R2T limit");
 }
 
 class HostDigestFault : public HostFault {
@@ -250,14 +253,15 @@ TEST_F(HostDigestFault, RightDigestsAreWell) {
 
 TEST_F(HostDigestFault, WrongHeaderDigest) {
   damage(tcp::kDataBytes);
-  expect_failed(read(), "read", ErrorKind::disconnected, Effect::none, "broke the protocol");
+  expect_failed(read(), "read", ErrorKind::disconnected, Effect::none,
+                "broke the protocol: header digest error");
   expect_service();
 }
 
 TEST_F(HostDigestFault, WrongDataDigestFailsTheCommandAlone) {
   const unsigned connections = target.connections;
   damage(tcp::kDataBytes + tcp::kDigestBytes + 100);
-  expect_failed(read(), "read", ErrorKind::data_corrupt, Effect::none, "transient transport error");
+  expect_failed(read(), "read", ErrorKind::data_corrupt, Effect::none, "data digest error");
   const auto again = read();
   EXPECT_TRUE(again) << again.error();
   EXPECT_EQ(target.connections, connections);

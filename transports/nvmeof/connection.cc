@@ -4,6 +4,7 @@
 #include <netstor/metrics.h>
 
 #include "lib/base/assert.h"
+#include "transports/cause.h"
 #include "transports/nvmeof/port.h"
 
 namespace netstor::nvmeof {
@@ -94,7 +95,9 @@ void Connection::received() {
   receiving_ = false;
   if (state_ != State::open) return;
   if (!recv_.result.ok) return give_up(recv_.result);
-  if (recv_.result.bytes == 0) return give_up(OpResult::failure(ErrorKind::disconnected));
+  if (recv_.result.bytes == 0) {
+    return give_up(OpResult::failure(ErrorKind::disconnected, Origin::library, cause::kClosedByPeer));
+  }
   const bool alive = queue_.received(static_cast<std::size_t>(recv_.result.bytes));
   // Only the user's payload counts.
   if (const std::uint64_t copied = queue_.copied_bytes(); kind_ == Kind::io && copied != copied_bytes_) {
@@ -103,7 +106,10 @@ void Connection::received() {
   }
   if (alive || state_ != State::open) return;
   lost_ = true;
-  why_ = OpResult::failure(ErrorKind::protocol);
+  const auto& fault = queue_.fault();
+  why_ = OpResult::failure(
+      ErrorKind::protocol, Origin::library,
+      fault ? cause::nvme_tcp(fault->error, fault->kind == nvme::tcp::HostFault::Kind::terminated) : 0);
   // flush() sends the TermReq where there is one to send; a batch in flight would have to be waited for.
   if (sending_) return begin_close();
   state_ = State::parting;
@@ -112,16 +118,7 @@ void Connection::received() {
 }
 
 Error Connection::error(std::string_view what) const {
-  using nvme::tcp::HostFault;
-  Error error = why_.error(std::string(what) + " of " + std::string(peer()));
-  const std::optional<HostFault>& fault = queue_.fault();
-  if (!fault) return error;
-  std::string text = error.text() + ": the target ";
-  text += fault->kind == HostFault::Kind::protocol ? "broke NVMe/TCP: " : "ended the connection: ";
-  text += to_string(fault->error.fes);
-  if (fault->error.fes == nvme::tcp::Fes::invalid_pdu_header_field)
-    text += " at byte " + std::to_string(fault->error.fei);
-  return {error.kind(), std::move(text), error.effect()};
+  return why_.error(std::string(what) + " of " + std::string(peer()));
 }
 
 void Connection::give_up(OpResult why) {

@@ -58,6 +58,9 @@ inline Task<Answer> execute(Connection& connection, const char* what, nvme::Comm
   if (!data.empty()) exchange.carry(data, direction);
   exchange.deadline = connection.port().loop().now() + limit;
   co_await exchange;
+  if (exchange.outcome == nvme::tcp::HostOutcome::corrupt) {
+    co_return Error(ErrorKind::data_corrupt, std::string(what) + ": data digest error");
+  }
   if (exchange.outcome != nvme::tcp::HostOutcome::answered) {
     co_return connection.error(what);
   }

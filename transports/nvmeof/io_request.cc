@@ -2,6 +2,7 @@
 #include "transports/nvmeof/io_request.h"
 
 #include "lib/wire/nvme/dsm.h"
+#include "transports/cause.h"
 #include "transports/nvmeof/status.h"
 
 namespace netstor::nvmeof {
@@ -125,6 +126,8 @@ OpResult result_of(const IoRequest& request, const OpResult& lost) noexcept {
       if (request.status.ok()) [[likely]]
         return OpResult::success(request.op->length);
       return result_of(request.status, nvme::StatusDialect::nvm, changing);
+    case nvme::tcp::HostOutcome::corrupt:
+      return OpResult::failure(ErrorKind::data_corrupt, Origin::library, cause::kDataDigest, effect);
     case nvme::tcp::HostOutcome::cancelled:
       return OpResult::failure(ErrorKind::cancelled, Origin::library, 0, effect);
     case nvme::tcp::HostOutcome::timed_out:

@@ -40,7 +40,12 @@ Task<std::uint16_t> connect_queue(Connection& connection, const Target& target, 
                               .kato_ms = qid == 0 ? keep_alive_ms(target) : 0};
   auto asking = execute(connection, "Connect", nvme::make_connect(0, connect, {}),
                         target.options.connect_timeout, bytes, nvme::tcp::Transfer::to_controller);
-  NETSTOR_TRY(const Answer answer, co_await std::move(asking));
+  Result<Answer> told = co_await std::move(asking);
+  // Who is let in is the target's word; whoever asks it to needs the name.
+  if (!told && told.error().kind() == ErrorKind::permission_denied)
+    co_return std::move(told).error().with_context("host " + target.host.nqn);
+  if (!told) co_return std::move(told).error();
+  const Answer answer = *told;
   const auto accepted = nvme::decode_connect_accepted(static_cast<std::uint32_t>(answer.result));
   if (accepted.authentication_transaction_required || accepted.authentication_secure_channel_required) {
     co_return Error(ErrorKind::unsupported, "the controller asks for in-band authentication");

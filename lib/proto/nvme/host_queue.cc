@@ -156,15 +156,11 @@ void HostQueue::finish(std::uint16_t index) {
     const std::uint32_t moved =
         slot.transfer == Transfer::from_controller ? slot.coverage.bytes() : slot.data_sent;
     Status status = slot.status;
-    if (status.ok() && slot.transfer != Transfer::none) {
-      // A data digest error fails the command alone (NVMe TCP Transport 1.0, "Data Digest").
-      if (slot.digest_failed) {
-        status = GenericStatus::transient_transport_error;
-      } else if (slot.whole && moved != slot.length) {
-        status = GenericStatus::data_transfer_error;
-      }
-    }
-    request->outcome = HostOutcome::answered;
+    // A data digest error fails the command alone (NVMe TCP Transport 1.0, "Data Digest").
+    const bool corrupt = status.ok() && slot.digest_failed;
+    if (status.ok() && !corrupt && slot.transfer != Transfer::none && slot.whole && moved != slot.length)
+      status = GenericStatus::data_transfer_error;
+    request->outcome = corrupt ? HostOutcome::corrupt : HostOutcome::answered;
     request->sent = true;
     request->status = status;
     request->result = slot.result;

@@ -35,6 +35,7 @@ enum class Transfer : std::uint8_t { none, to_controller, from_controller };
 
 enum class HostOutcome : std::uint8_t {
   answered,   // by the controller: look at status
+  corrupt,    // answered, but what it read came with a wrong data digest
   cancelled,  // by cancel()
   timed_out,  // by fail_all(), its own deadline passed
   lost,       // by fail_all()
