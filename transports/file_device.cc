@@ -47,14 +47,6 @@ void for_each_piece(const DeviceOp& op, std::uint64_t from, std::uint64_t length
   }
 }
 
-bool has_payload(DeviceVerb verb) {
-  return verb == DeviceVerb::read || verb == DeviceVerb::write || verb == DeviceVerb::compare;
-}
-
-bool changes(DeviceVerb verb) {
-  return verb == DeviceVerb::write || verb == DeviceVerb::write_zeroes || verb == DeviceVerb::deallocate;
-}
-
 }  // namespace
 
 FileDevice::~FileDevice() {

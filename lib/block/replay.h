@@ -7,23 +7,6 @@
 
 namespace netstor {
 
-/// Does this operation change the stored bytes?
-constexpr bool changes(DeviceVerb verb) noexcept {
-  switch (verb) {
-    case DeviceVerb::write:
-    case DeviceVerb::write_zeroes:
-    case DeviceVerb::deallocate:
-    case DeviceVerb::compare_and_write:
-      return true;
-    case DeviceVerb::read:
-    case DeviceVerb::flush:
-    case DeviceVerb::compare:
-    case DeviceVerb::verify:
-      return false;
-  }
-  return true;
-}
-
 /// Only a lost path is answered with another try: what the storage itself refused stays refused.
 /// What changes nothing may always be repeated, and so may what surely did not happen. A write that may
 /// have happened is repeated only when its caller said that this does no harm: the first one may still be

@@ -18,32 +18,6 @@ void fragment_completed(Op& op) noexcept {
   static_cast<VolumeShard*>(op.user)->completed(fragment);
 }
 
-std::string_view name_of(DeviceVerb verb) noexcept {
-  switch (verb) {
-    case DeviceVerb::read:
-      return "read";
-    case DeviceVerb::write:
-      return "write";
-    case DeviceVerb::flush:
-      return "flush";
-    case DeviceVerb::write_zeroes:
-      return "write zeroes";
-    case DeviceVerb::deallocate:
-      return "deallocate";
-    case DeviceVerb::compare:
-      return "compare";
-    case DeviceVerb::compare_and_write:
-      return "compare and write";
-    case DeviceVerb::verify:
-      return "verify";
-  }
-  return "?";
-}
-
-bool carries_no_payload(DeviceVerb verb) noexcept {
-  return verb == DeviceVerb::write_zeroes || verb == DeviceVerb::deallocate || verb == DeviceVerb::verify;
-}
-
 }  // namespace
 
 Future<void> VolumeOp::start(VolumeShard& shard, const VolumeRequest& request) {
@@ -59,8 +33,8 @@ VolumeOp::VolumeOp(VolumeShard& shard, const VolumeRequest& request)
       options_(request.options),
       offset_(request.offset),
       length_(request.length),
-      slice_bytes_max_(carries_no_payload(request.verb) ? shard.limits().zero_bytes_max
-                                                        : shard.limits().transfer_bytes_max),
+      slice_bytes_max_(has_payload(request.verb) ? shard.limits().transfer_bytes_max
+                                                 : shard.limits().zero_bytes_max),
       piece_count_(static_cast<std::uint32_t>(request.pieces.size())),
       expected_(request.expected),
       pieces_(&one_piece_) {
@@ -193,7 +167,7 @@ void VolumeOp::finish() noexcept {
   if (failure_.ok) {
     set({});
   } else {
-    std::string what(name_of(first_.verb));
+    std::string what(to_string(first_.verb));
     if (!whole_) what += " of " + std::to_string(length_) + " bytes at " + std::to_string(offset_);
     set(failure_.error(what + " on " + shard_.uri()));
   }

@@ -20,28 +20,6 @@ using nvme::tcp::TargetRequest;
 
 namespace {
 
-std::string_view name_of(DeviceVerb verb) {
-  switch (verb) {
-    case DeviceVerb::read:
-      return "read";
-    case DeviceVerb::write:
-      return "write";
-    case DeviceVerb::flush:
-      return "flush";
-    case DeviceVerb::write_zeroes:
-      return "write zeroes";
-    case DeviceVerb::deallocate:
-      return "deallocate";
-    case DeviceVerb::compare:
-      return "compare";
-    case DeviceVerb::compare_and_write:
-      return "compare and write";
-    case DeviceVerb::verify:
-      return "verify";
-  }
-  return "?";
-}
-
 constexpr DeviceVerb verb_of(IoVerb verb) {
   switch (verb) {
     case IoVerb::read:
@@ -325,7 +303,7 @@ void Connection::warn_of_store(const OpResult& result, DeviceVerb verb, std::uin
       break;
   }
   shard_.warn(net::Warnings::Kind::store, [&] {
-    std::string what(name_of(verb));
+    std::string what(to_string(verb));
     if (length != 0) what += " of " + std::to_string(length) + " bytes at " + std::to_string(offset);
     what += " in " + (subsystem_ != nullptr ? std::string(subsystem_->nqn()) : std::string("a volume")) +
             " for " + std::string(link_->peer());

@@ -38,26 +38,6 @@ void PieceCursor::copy_to(std::byte* to, std::size_t length) noexcept {
 }
 
 namespace {
-bool can(DeviceVerb verb, const StoreLimits& limits) noexcept {
-  switch (verb) {
-    case DeviceVerb::read:
-    case DeviceVerb::write:
-    case DeviceVerb::flush:
-      return true;
-    case DeviceVerb::write_zeroes:
-      return limits.can_write_zeroes;
-    case DeviceVerb::deallocate:
-      return limits.can_deallocate;
-    case DeviceVerb::compare:
-      return limits.can_compare;
-    case DeviceVerb::compare_and_write:
-      return limits.can_compare_and_write;
-    case DeviceVerb::verify:
-      return limits.can_verify;
-  }
-  return false;
-}
-
 std::uint64_t length_max(DeviceVerb verb, const StoreLimits& limits) noexcept {
   switch (verb) {
     case DeviceVerb::write_zeroes:
@@ -71,10 +51,6 @@ std::uint64_t length_max(DeviceVerb verb, const StoreLimits& limits) noexcept {
   }
 }
 
-bool moves_payload(DeviceVerb verb) noexcept {
-  return verb == DeviceVerb::read || verb == DeviceVerb::write || verb == DeviceVerb::compare ||
-         verb == DeviceVerb::compare_and_write;
-}
 }  // namespace
 
 std::optional<OpResult> refusal(const StoreOp& op, const StoreLimits& limits) noexcept {
@@ -88,7 +64,7 @@ std::optional<OpResult> refusal(const StoreOp& op, const StoreLimits& limits) no
   if (op.offset > limits.size_bytes || op.length > limits.size_bytes - op.offset) {
     return OpResult::failure(ErrorKind::out_of_range);
   }
-  if (moves_payload(op.verb) && total_bytes(op.pieces, op.piece_count) != op.length) {
+  if (has_payload(op.verb) && total_bytes(op.pieces, op.piece_count) != op.length) {
     return OpResult::failure(ErrorKind::invalid_argument);
   }
   if (op.verb == DeviceVerb::compare_and_write && total_bytes(op.expected, op.expected_count) != op.length) {

@@ -18,26 +18,6 @@ bool holds(const iovec* pieces, unsigned count, std::uint64_t length) noexcept {
   return sum == length;
 }
 
-bool able(DeviceVerb verb, const DeviceLimits& limits) noexcept {
-  switch (verb) {
-    case DeviceVerb::read:
-    case DeviceVerb::write:
-    case DeviceVerb::flush:
-      return true;
-    case DeviceVerb::write_zeroes:
-      return limits.can_write_zeroes;
-    case DeviceVerb::deallocate:
-      return limits.can_deallocate;
-    case DeviceVerb::compare:
-      return limits.can_compare;
-    case DeviceVerb::compare_and_write:
-      return limits.can_compare_and_write;
-    case DeviceVerb::verify:
-      return limits.can_verify;
-  }
-  return false;
-}
-
 nvme::BlockIo block_io(const DeviceOp& op, const Terms& terms) noexcept {
   return {.slba = op.offset >> terms.block_shift,
           .blocks = static_cast<std::uint32_t>(op.length >> terms.block_shift),
@@ -55,11 +35,10 @@ void carry(IoRequest& request, const iovec* pieces, unsigned count, std::uint64_
 }  // namespace
 
 OpResult check(const DeviceOp& op, const DeviceLimits& limits) noexcept {
-  if (!able(op.verb, limits)) return OpResult::failure(ErrorKind::unsupported);
+  if (!can(op.verb, limits)) return OpResult::failure(ErrorKind::unsupported);
   if (changes(op.verb) && !limits.writable) return OpResult::failure(ErrorKind::permission_denied);
   if (op.verb == DeviceVerb::flush) return OpResult::success();
-  const bool payload = op.verb == DeviceVerb::read || op.verb == DeviceVerb::write ||
-                       op.verb == DeviceVerb::compare || op.verb == DeviceVerb::compare_and_write;
+  const bool payload = has_payload(op.verb);
   const std::uint64_t most = op.verb == DeviceVerb::compare_and_write ? limits.atomic_bytes
                              : payload                                ? limits.transfer_bytes_max
                                                                       : limits.zero_bytes_max;

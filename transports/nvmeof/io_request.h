@@ -23,12 +23,6 @@ struct IoRequest : nvme::tcp::HostRequest {
   std::array<std::byte, 16> range{};  // deallocate: its payload
 };
 
-/// Does this operation change what is stored?
-constexpr bool changes(DeviceVerb verb) noexcept {
-  return verb == DeviceVerb::write || verb == DeviceVerb::write_zeroes || verb == DeviceVerb::deallocate ||
-         verb == DeviceVerb::compare_and_write;
-}
-
 /// Why the operation cannot be sent at all; ok when it can.
 OpResult check(const DeviceOp& op, const DeviceLimits& limits) noexcept;
 

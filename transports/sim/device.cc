@@ -8,16 +8,6 @@
 
 namespace netstor::sim {
 
-namespace {
-bool changes(DeviceVerb verb) {
-  return verb == DeviceVerb::write || verb == DeviceVerb::write_zeroes || verb == DeviceVerb::deallocate ||
-         verb == DeviceVerb::compare_and_write;
-}
-bool has_payload(DeviceVerb verb) {
-  return verb == DeviceVerb::write || verb == DeviceVerb::compare_and_write;
-}
-}  // namespace
-
 SimDevice::SimDevice(SimPort& port, Disk& disk, bool writable)
     : port_(port), world_(port.world()), disk_(disk) {
   limits_ = {.size_bytes = disk.size_bytes(),
@@ -101,7 +91,7 @@ OpResult SimDevice::check(const DeviceOp& op) const {
   if (op.offset > limits_.size_bytes || op.length > limits_.size_bytes - op.offset) {
     return OpResult::failure(ErrorKind::out_of_range);
   }
-  const bool moves = op.verb == DeviceVerb::read || op.verb == DeviceVerb::compare || has_payload(op.verb);
+  const bool moves = has_payload(op.verb);
   const std::uint64_t length_max = op.verb == DeviceVerb::compare_and_write ? limits_.atomic_bytes
                                    : moves                                  ? limits_.transfer_bytes_max
                                                                             : limits_.zero_bytes_max;

@@ -20,6 +20,38 @@ enum class DeviceVerb : std::uint8_t {
   verify,             ///< reads within the device, moves nothing
 };
 
+/// May what is stored be another after this?
+constexpr bool changes(DeviceVerb verb) noexcept {
+  return verb == DeviceVerb::write || verb == DeviceVerb::write_zeroes || verb == DeviceVerb::deallocate ||
+         verb == DeviceVerb::compare_and_write;
+}
+/// Do bytes of the caller's go with it, or come?
+constexpr bool has_payload(DeviceVerb verb) noexcept {
+  return verb == DeviceVerb::read || verb == DeviceVerb::write || verb == DeviceVerb::compare ||
+         verb == DeviceVerb::compare_and_write;
+}
+constexpr std::string_view to_string(DeviceVerb verb) noexcept {
+  switch (verb) {
+    case DeviceVerb::read:
+      return "read";
+    case DeviceVerb::write:
+      return "write";
+    case DeviceVerb::flush:
+      return "flush";
+    case DeviceVerb::write_zeroes:
+      return "write zeroes";
+    case DeviceVerb::deallocate:
+      return "deallocate";
+    case DeviceVerb::compare:
+      return "compare";
+    case DeviceVerb::compare_and_write:
+      return "compare and write";
+    case DeviceVerb::verify:
+      return "verify";
+  }
+  return "?";
+}
+
 /// What a device can do; sizes in bytes.
 struct DeviceLimits {
   std::uint64_t size_bytes = 0;
@@ -37,6 +69,28 @@ struct DeviceLimits {
   bool can_compare_and_write = false;
   bool can_verify = false;
 };
+
+/// Do these limits (DeviceLimits, or what has the same abilities) allow such an operation?
+template <class Limits>
+constexpr bool can(DeviceVerb verb, const Limits& limits) noexcept {
+  switch (verb) {
+    case DeviceVerb::read:
+    case DeviceVerb::write:
+    case DeviceVerb::flush:
+      return true;
+    case DeviceVerb::write_zeroes:
+      return limits.can_write_zeroes;
+    case DeviceVerb::deallocate:
+      return limits.can_deallocate;
+    case DeviceVerb::compare:
+      return limits.can_compare;
+    case DeviceVerb::compare_and_write:
+      return limits.can_compare_and_write;
+    case DeviceVerb::verify:
+      return limits.can_verify;
+  }
+  return false;
+}
 
 /// One operation on `[offset, offset + length)`. A device may count on its caller for alignment and limits,
 /// and answers invalid_argument or out_of_range all the same.
