@@ -112,7 +112,7 @@ class Server {
   std::optional<Failure> start_buckets();
   std::optional<Failure> listen();
   std::optional<Failure> listen_s3();
-  Failure cannot_listen(Error error, const Address& asked, std::string_view flag) const;
+  Failure cannot_listen(Error error, std::string_view flag) const;
   std::optional<Failure> announce();
   bool sync_volumes();
   Failure failed(Exit exit, const Error& error, std::string_view hint = {}) const;
@@ -217,17 +217,17 @@ std::optional<Failure> Server::start_buckets() {
   return std::nullopt;
 }
 
-Failure Server::cannot_listen(Error error, const Address& asked, std::string_view flag) const {
+Failure Server::cannot_listen(Error error, std::string_view flag) const {
   const bool taken = error.kind() == ErrorKind::already_exists;
   return failed(
-      Exit::listen, std::move(error).with_context("listen on " + to_string(asked)),
+      Exit::listen, std::move(error),
       taken ? "; is another netstord running? " + std::string(flag) + " ADDR:0 takes a free port" : "");
 }
 
 std::optional<Failure> Server::listen_s3() {
   for (const Address& asked : options_.s3_listen) {
     auto address = buckets_.listen(asked);
-    if (!address) return cannot_listen(std::move(address).error(), asked, "--s3-listen");
+    if (!address) return cannot_listen(std::move(address).error(), "--s3-listen");
     report_.s3_listening.push_back(*address);
     report_.s3_reachable.push_back(
         {.host = reachable_host(asked.host, options_.advertise), .port = address->port});
@@ -239,7 +239,7 @@ std::optional<Failure> Server::listen() {
   for (const Address& asked : options_.listen) {
     const std::string reachable = reachable_host(asked.host, options_.advertise);
     auto address = target_->listen({.address = asked, .advertised_host = reachable}).get();
-    if (!address) return cannot_listen(std::move(address).error(), asked, "--listen");
+    if (!address) return cannot_listen(std::move(address).error(), "--listen");
     report_.listening.push_back(*address);
     report_.reachable.push_back({.host = reachable, .port = address->port});
   }

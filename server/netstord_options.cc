@@ -158,7 +158,14 @@ void add_engine_options(CLI::App& app, ServerOptions& options, std::string& memo
   app.add_option("--io-driver", options.io_driver,
                  "auto, uring or posix. Default: auto, the best that works here")
       ->type_name("NAME")
-      ->transform(CLI::CheckedTransformer(drivers).description(""));
+      ->transform(CLI::Validator(
+          [](std::string& name) {
+            const auto found = drivers.find(name);
+            if (found == drivers.end()) return "there is no " + name + ": auto, uring or posix";
+            name = std::to_string(static_cast<int>(found->second));
+            return std::string();
+          },
+          ""));
   app.add_option("--poll-budget-us", options.poll_budget_us,
                  "How long an idle shard looks for work before it sleeps; more is less latency and more CPU")
       ->type_name("US")

@@ -265,6 +265,10 @@ void IoPort::open(OpenOp& op) {
 Result<std::unique_ptr<Listener>> IoPort::listen(const Address& address) {
   Address bound;
   const int fd = make_listening(address, bound);
+  if (fd == -ENOENT) {
+    return Error(ErrorKind::not_found,
+                 "listen on " + address.host + ":" + std::to_string(address.port) + ": no host of this name");
+  }
   if (fd < 0) return Error::system(-fd, "listen on " + address.host + ":" + std::to_string(address.port));
   return std::unique_ptr<Listener>(std::make_unique<SocketListener>(*this, fd, std::move(bound)));
 }

@@ -32,7 +32,7 @@ std::string_view advice(const Error& error) {
       if (system) return "who owns the file, and is it writable?";
       return "does the server allow this host (its NQN), and is the volume writable?";
     case ErrorKind::no_space:
-      return "the store behind the volume is full";
+      return system ? "the disk is full, or a limit on it was met" : "the store behind the volume is full";
     case ErrorKind::exhausted:
       return "a limit was met: fewer --shards, a smaller --depth, or `ulimit -n` and `ulimit -l`";
     case ErrorKind::data_corrupt:
@@ -77,8 +77,26 @@ Error usage_error(std::string text, std::string_view hint) {
   return hint.empty() ? error : with_hint(std::move(error), hint);
 }
 
+namespace {
+
+/// The library names what its users set; the tool's users have flags.
+std::string in_flags(std::string text) {
+  constexpr std::pair<std::string_view, std::string_view> kFlags[] = {
+      {"VolumeOptions::queues", "--shards"},
+      {"VolumeOptions::queue_depth", "--depth"},
+      {"VolumeOptions::host_nqn", "--host-nqn"},
+  };
+  for (const auto& [option, flag] : kFlags) {
+    const auto at = text.find(option);
+    if (at != std::string::npos) text.replace(at, option.size(), flag);
+  }
+  return text;
+}
+
+}  // namespace
+
 int fail(const Error& error) {
-  std::string text = error.text();
+  std::string text = in_flags(error.text());
   std::string hint(advice(error));
   int code = kFailed;
   if (const auto mark = text.find(kHintMark); mark != std::string::npos) {

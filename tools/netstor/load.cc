@@ -141,12 +141,18 @@ Result<LoadResult> run_load(Runtime& runtime, const Volume& volume, const LoadPl
                             const std::function<void(double)>& tick) {
   LoadPlan plan = asked;
   if (plan.span_bytes == 0 || plan.span_bytes > volume.size_bytes()) plan.span_bytes = volume.size_bytes();
-  if (plan.block_bytes == 0 || plan.block_bytes % volume.block_bytes() != 0 ||
-      plan.block_bytes > plan.span_bytes) {
-    return Error(ErrorKind::invalid_argument, "a request of " + std::to_string(plan.block_bytes) +
-                                                  " bytes is no multiple of the volume's block of " +
-                                                  std::to_string(volume.block_bytes()) +
-                                                  " bytes, or larger than the volume");
+  const std::string request = "a request of " + std::to_string(plan.block_bytes) + " bytes is ";
+  if (plan.block_bytes == 0 || plan.block_bytes % volume.block_bytes() != 0) {
+    return Error(ErrorKind::invalid_argument, request + "no multiple of the volume's block of " +
+                                                  std::to_string(volume.block_bytes()) + " bytes");
+  }
+  if (plan.block_bytes > volume.size_bytes()) {
+    return Error(ErrorKind::invalid_argument, request + "larger than the volume, which has " +
+                                                  std::to_string(volume.size_bytes()) + " bytes");
+  }
+  if (plan.block_bytes > plan.span_bytes) {
+    return Error(ErrorKind::invalid_argument,
+                 request + "larger than --span, which is " + std::to_string(plan.span_bytes) + " bytes");
   }
   std::vector<std::unique_ptr<ShardLoad>> loads;
   for (unsigned i = 0; i < runtime.shards(); ++i) {

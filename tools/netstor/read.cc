@@ -39,7 +39,12 @@ struct Arguments {
 Result<std::uint64_t> length_of(const Arguments& arguments, std::uint64_t size) {
   const std::uint64_t left = size - std::min(arguments.offset, size);
   const std::uint64_t length = arguments.to_end ? left : arguments.length;
-  if (arguments.offset > size || length > left) {
+  if (arguments.offset > size) {
+    return with_hint(Error(ErrorKind::out_of_range, "offset " + std::to_string(arguments.offset) +
+                                                        " begins beyond the end of the volume"),
+                     "it has " + std::to_string(size) + " bytes");
+  }
+  if (length > left) {
     return with_hint(
         Error(ErrorKind::out_of_range, std::to_string(length) + " bytes at " +
                                            std::to_string(arguments.offset) + " end beyond the volume"),
