@@ -54,10 +54,10 @@ struct VolumeOptions {
   /// Keep Alive: the target drops us after this long without one; we send at half of it. 0: off.
   /// Otherwise 1 s … 1 h.
   Duration keep_alive = std::chrono::seconds(15);
-  /// After a lost path: first and longest pause between attempts (doubling, with jitter).
+  /// After a lost path: first and longest pause between attempts (doubling, with jitter); 1 ms to 1 h.
   Duration reconnect_delay = std::chrono::milliseconds(100);
   Duration reconnect_delay_max = std::chrono::seconds(10);
-  /// How long requests wait for a lost path before they fail. 0: fail at once.
+  /// How long requests wait for a lost path before they fail; up to a year. 0: fail at once.
   Duration path_loss_timeout = std::chrono::seconds(60);
   /// Open without the right to write: every write is refused here.
   bool read_only = false;

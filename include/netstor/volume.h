@@ -14,7 +14,8 @@
 // more, are not copied in user space; smaller reads are, once (Metrics::copied_bytes). If you drop the
 // future, they stay borrowed until the volume is closed; to have them back early, cancel() and await.
 //
-// Thread rule: a Volume is a handle; copies name the same volume. On a shard, calls use that shard's own
+// Thread rule: a Volume is a handle; copies name the same volume. It lives on its Runtime: after that ended, a
+// handle may only be destroyed or assigned to. On a shard, calls use that shard's own
 // queue and answer there. From a foreign thread, calls go to a shard of the runtime and are for get().
 // Error rule: invalid_argument (alignment; empty or too many pieces), out_of_range (beyond the end),
 // disconnected (the path was lost: for longer than path_loss_timeout, or under a write that may not be
