@@ -110,6 +110,8 @@ void Connection::close() {
     state_ = State::closing;
     return shard_.port().cancel_connect(connect_);
   }
+  // It ends in a turn to come: until then none is to be begun on it.
+  if (state_ == State::idle) shard_.not_idle(*this);
   state_ = State::closing;
   link_->close(&closed_);
 }

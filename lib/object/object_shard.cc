@@ -106,6 +106,8 @@ void ObjectShard::idle(Connection& connection) {
   serve();
 }
 
+void ObjectShard::not_idle(Connection& connection) { std::erase(idle_, &connection); }
+
 void ObjectShard::answered(Exchange& exchange) {
   ExchangeState* const state = std::exchange(exchange.state_, nullptr);
   if (state == nullptr) return;
@@ -115,7 +117,6 @@ void ObjectShard::answered(Exchange& exchange) {
 
 void ObjectShard::ended(Connection& connection, std::optional<Error> why) {
   if (connection.was_new()) --connecting_;
-  std::erase(idle_, &connection);
   std::erase_if(connections_, [&](const auto& one) { return one.get() == &connection; });
   if (closed_) return;
   // One that could not be made takes one of the waiting along: the others may still get through.
@@ -152,7 +153,6 @@ void ObjectShard::sweep() {
   for (Connection* connection : idle) {
     const Duration since = loop_.now() - connection->idle_since();
     if (since >= options().idle_timeout) {
-      std::erase(idle_, connection);
       connection->close();
     } else if (since >= kSweep) {
       connection->watch();

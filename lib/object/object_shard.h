@@ -85,6 +85,7 @@ class ObjectShard final : detail::StopHook {
 
   // From the connections.
   void idle(Connection& connection);
+  void not_idle(Connection& connection);
   void answered(Exchange& exchange);
   void ended(Connection& connection, std::optional<Error> why);
 
