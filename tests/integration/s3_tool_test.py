@@ -289,6 +289,17 @@ class Trees(Case):
         self.assertEqual(self.ok("rm", "-r", f"{self.bucket}/up", "--json").json["removed"], len(self.FILES))
         self.assertEqual(len(self.keys()), len(self.FILES))
 
+    def test_a_real_tree_compares_equal(self):
+        """The library's sources, or the folder NETSTOR_TREE."""
+        root = pathlib.Path(os.environ.get("NETSTOR_TREE", pathlib.Path(__file__).resolve().parents[2] / "lib"))
+        before = self.contents(root)
+        up = self.ok("cp", "-r", root, self.bucket, "--json", timeout=1000).json
+        down = self.ok("cp", "-r", self.bucket, self.folder / "down", "--json", timeout=1000).json
+        self.assertEqual((up["files"], down["files"]), (len(before), len(before)))
+        self.assertTrue(self.contents(self.folder / "down") == before, "what came back differs")
+        print(f"{up['files']} files, {up['bytes']} bytes: up in {up['seconds']:.1f} s, "
+              f"down in {down['seconds']:.1f} s", file=sys.stderr)
+
     def test_a_prefix_ends_at_a_slash(self):
         for key in ("a/1", "ab/1", "a"):
             self.put(key)
