@@ -291,7 +291,8 @@ class Trees(Case):
 
     def test_a_real_tree_compares_equal(self):
         """The library's sources, or the folder NETSTOR_TREE."""
-        root = pathlib.Path(os.environ.get("NETSTOR_TREE", pathlib.Path(__file__).resolve().parents[2] / "lib"))
+        sources = pathlib.Path(__file__).resolve().parents[2] / "lib"
+        root = pathlib.Path(os.environ.get("NETSTOR_TREE", sources))
         before = self.contents(root)
         up = self.ok("cp", "-r", root, self.bucket, "--json", timeout=1000).json
         down = self.ok("cp", "-r", self.bucket, self.folder / "down", "--json", timeout=1000).json
