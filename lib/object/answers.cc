@@ -80,14 +80,15 @@ void OptionHeaders::add(Request& request, std::string_view name, std::string val
   if (!value.empty()) request.header(name, keep(std::move(value)));
 }
 
+void OptionHeaders::add_date(Request& request, std::string_view name, const std::optional<WallTime>& time) {
+  if (time) add(request, name, std::string(http::encode_http_date(*time).view()));
+}
+
 void OptionHeaders::add(Request& request, const Conditions& conditions) {
   add(request, "if-match", with_quotes(conditions.if_match));
   add(request, "if-none-match", with_quotes(conditions.if_none_match));
-  const auto date = [&](std::string_view name, const std::optional<WallTime>& time) {
-    if (time) add(request, name, std::string(http::encode_http_date(*time).view()));
-  };
-  date("if-modified-since", conditions.if_modified_since);
-  date("if-unmodified-since", conditions.if_unmodified_since);
+  add_date(request, "if-modified-since", conditions.if_modified_since);
+  add_date(request, "if-unmodified-since", conditions.if_unmodified_since);
 }
 
 void OptionHeaders::add(Request& request, const PutOptions& options, ChecksumAlgorithm checksum) {
@@ -130,11 +131,16 @@ void OptionHeaders::add_copy_source(Request& request, const std::string& bucket,
                                     const CopyOptions& options) {
   std::string source = "/" + bucket + "/";
   http::percent_encode(key, http::Slash::keep, source);
-  if (!options.source_version_id.empty()) source += "?versionId=" + options.source_version_id;
+  if (!options.source_version_id.empty()) {
+    source += "?versionId=";
+    http::percent_encode(options.source_version_id, http::Slash::encode, source);
+  }
   add(request, "x-amz-copy-source", std::move(source));
   const Conditions& conditions = options.source_conditions;
   add(request, "x-amz-copy-source-if-match", with_quotes(conditions.if_match));
   add(request, "x-amz-copy-source-if-none-match", with_quotes(conditions.if_none_match));
+  add_date(request, "x-amz-copy-source-if-modified-since", conditions.if_modified_since);
+  add_date(request, "x-amz-copy-source-if-unmodified-since", conditions.if_unmodified_since);
 }
 
 Result<void> check(const Encryption& encryption) {

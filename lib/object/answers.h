@@ -31,6 +31,7 @@ class OptionHeaders {
   void add(Request& request, std::string_view name, std::string value);
 
  private:
+  void add_date(Request& request, std::string_view name, const std::optional<WallTime>& time);
   std::string_view keep(std::string text) { return texts_.emplace_back(std::move(text)); }
   std::deque<std::string> texts_;
 };

@@ -114,10 +114,11 @@ void Request::examine() {
       // Many an answer has no S3 error in it (a proxy's page): the status has to do then.
       if (Result<s3::ErrorBody> read = s3::decode_error(text); read.ok()) body_ = *std::move(read);
     }
-    failure.retryable_answer = s3::meaning_of(status, body_.code).retryable;
+    const s3::Meaning meaning = s3::meaning_of(status, body_.code);
+    failure.retryable_answer = meaning.retryable;
+    failure.refused = meaning.refused;
     if (asked_pause_ > Duration::zero()) failure.asked_pause = asked_pause_;
-    // Of an answer of 5xx nobody says that nothing was done.
-    if (status >= 500) may_have_happened_ = true;
+    if (!meaning.refused) may_have_happened_ = true;
   } else if (sent) {
     may_have_happened_ = true;
   }

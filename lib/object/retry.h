@@ -18,6 +18,8 @@ struct Failure {
   bool never_sent = false;
   /// The service said that it is busy, or broken for a moment (error_code.h).
   bool retryable_answer = false;
+  /// It said that it has done nothing (Meaning::refused).
+  bool refused = false;
   /// Its Retry-After.
   std::optional<Duration> asked_pause{};
 };
@@ -30,8 +32,8 @@ enum class Repeat : std::uint8_t { harmless, only_if_it_never_happened };
 constexpr bool may_retry(const Failure& failure, Repeat repeat) noexcept {
   if (failure.never_sent) return true;
   if (!failure.unanswered && !failure.retryable_answer) return false;
-  // A service that answers so has not done it.
-  return repeat == Repeat::harmless || !failure.unanswered;
+  // Who answers 500, 502 or 504 may have done it all the same.
+  return repeat == Repeat::harmless || (!failure.unanswered && failure.refused);
 }
 
 /// Of a shard: however many requests fail at once, what they send again stays a part of what succeeds. As the

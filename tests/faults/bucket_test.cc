@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a service may do wrong to a bucket's client, one small test each: the answers are written by hand and
-// sent by a socket that does what the test wants.
+// What a service may do wrong to a bucket's client, one small test each.
 
 #include <netstor/netstor.h>
 
-#include <arpa/inet.h>
-#include <gtest/gtest.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "tests/faults/scripted_service.h"
 
-#include <atomic>
+#include <gtest/gtest.h>
+
 #include <cstring>
-#include <deque>
-#include <mutex>
 #include <string>
 #include <thread>
 
@@ -21,102 +15,6 @@ namespace netstor {
 namespace {
 
 using std::chrono::milliseconds;
-
-/// Takes connections one after the other and answers each request with the next of its answers.
-class Scripted {
- public:
-  static constexpr const char* kClose = "close";    ///< instead of an answer
-  static constexpr const char* kSilent = "silent";  ///< nothing, and the connection stays
-
-  Scripted() {
-    listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof at;
-    EXPECT_EQ(::bind(listener_, reinterpret_cast<sockaddr*>(&at), size), 0);
-    EXPECT_EQ(::listen(listener_, 16), 0);
-    EXPECT_EQ(::getsockname(listener_, reinterpret_cast<sockaddr*>(&at), &size), 0);
-    port_ = ntohs(at.sin_port);
-    thread_ = std::thread([this] { serve(); });
-  }
-  ~Scripted() {
-    ended_ = true;
-    thread_.join();
-    for (const int fd : kept_) ::close(fd);
-    ::close(listener_);
-  }
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
-  void answer(std::string text) {
-    const std::lock_guard lock(mutex_);
-    answers_.push_back(std::move(text));
-  }
-  unsigned requests() const { return requests_; }
-
- private:
-  bool readable(int fd) const {
-    while (!ended_) {
-      pollfd watched{.fd = fd, .events = POLLIN, .revents = 0};
-      if (::poll(&watched, 1, 5) > 0) return true;
-    }
-    return false;
-  }
-  std::string next() {
-    const std::lock_guard lock(mutex_);
-    if (answers_.empty()) return kClose;
-    std::string text = answers_.front();
-    answers_.pop_front();
-    return text;
-  }
-  /// A head, and the body that its Content-Length tells. False at the end of the stream.
-  bool read_request(int fd) const {
-    std::string bytes;
-    std::size_t wanted = std::string::npos;
-    while (wanted == std::string::npos || bytes.size() < wanted) {
-      char some[4096];
-      if (!readable(fd)) return false;
-      const ssize_t got = ::recv(fd, some, sizeof some, 0);
-      if (got <= 0) return false;
-      bytes.append(some, static_cast<std::size_t>(got));
-      const auto end = bytes.find("\r\n\r\n");
-      if (end == std::string::npos || wanted != std::string::npos) continue;
-      const auto length = bytes.find("content-length: ");
-      wanted = end + 4 + (length < end ? std::stoul(bytes.substr(length + 16)) : 0);
-    }
-    return true;
-  }
-  void serve() {
-    while (readable(listener_)) {
-      const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-      bool open = true;
-      while (open && read_request(fd)) {
-        ++requests_;
-        const std::string text = next();
-        open = text != kClose && text != kSilent;
-        if (text == kSilent) kept_.push_back(fd);
-        if (open) {
-          EXPECT_EQ(::send(fd, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
-        }
-        if (text.find("connection: close") != std::string::npos) open = false;
-      }
-      if (kept_.empty() || kept_.back() != fd) ::close(fd);
-    }
-  }
-
-  int listener_ = -1;
-  std::uint16_t port_ = 0;
-  std::mutex mutex_;
-  std::deque<std::string> answers_;
-  std::vector<int> kept_;
-  std::atomic<unsigned> requests_{0};
-  std::atomic<bool> ended_{false};
-  std::thread thread_;
-};
-
-std::string answer(std::string_view status, std::string_view fields, std::string_view body = "") {
-  return "HTTP/1.1 " + std::string(status) + "\r\n" + std::string(fields) +
-         "content-length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
-}
 
 std::string error_body(std::string_view code) {
   return "<?xml version=\"1.0\"?><Error><Code>" + std::string(code) +
@@ -148,7 +46,7 @@ class BucketFault : public testing::Test {
     return read ? Error(ErrorKind::internal, "it succeeded") : read.error();
   }
 
-  Scripted service_;
+  ScriptedService service_;
   Runtime runtime_ = *Runtime::start();
   Buffer into_ = *Buffer::allocate(4096);
 };
@@ -174,13 +72,13 @@ TEST_F(BucketFault, BusyServiceIsNotAskedForEver) {
 }
 
 TEST_F(BucketFault, ConnectionThatEndsUnansweredIsMadeAnew) {
-  service_.answer(Scripted::kClose);
+  service_.answer(ScriptedService::kClose);
   service_.answer(answer("206 Partial", "content-range: bytes 0-2/3\r\n", "abc"));
   EXPECT_TRUE(open().get("key", into_.bytes()).get().ok());
 }
 
 TEST_F(BucketFault, PutUnderAConditionIsNotRepeatedWhenItsAnswerIsLost) {
-  service_.answer(Scripted::kClose);
+  service_.answer(ScriptedService::kClose);
   const Bucket bucket = open();
   PutOptions options;
   options.conditions.if_none_match = "*";
@@ -189,6 +87,29 @@ TEST_F(BucketFault, PutUnderAConditionIsNotRepeatedWhenItsAnswerIsLost) {
   EXPECT_EQ(put.error().kind(), ErrorKind::disconnected) << put.error();
   EXPECT_EQ(put.error().effect(), Effect::unknown);
   EXPECT_EQ(service_.requests(), 1u);
+}
+
+TEST_F(BucketFault, PutUnderAConditionIsNotRepeatedAfterABreakInTheService) {
+  PutOptions options;
+  options.conditions.if_none_match = "*";
+  for (const char* status : {"500 Error", "502 Bad Gateway", "503 Unavailable", "504 Timeout"}) {
+    const unsigned before = service_.requests();
+    service_.answer(answer(status, ""));
+    const auto put = open().put("key", into_.bytes(), options).get();
+    ASSERT_FALSE(put.ok()) << status;
+    EXPECT_EQ(put.error().effect(), Effect::unknown) << put.error();
+    EXPECT_EQ(service_.requests(), before + 1) << status;
+  }
+}
+
+TEST_F(BucketFault, PutUnderAConditionIsRepeatedWhenTheServiceIsBusy) {
+  service_.answer(answer("503 Slow Down", "", error_body("SlowDown")));
+  service_.answer(answer("429 Too Many Requests", ""));
+  service_.answer(answer("200 OK", "etag: \"e\"\r\n"));
+  PutOptions options;
+  options.conditions.if_none_match = "*";
+  EXPECT_TRUE(open().put("key", into_.bytes(), options).get().ok());
+  EXPECT_EQ(service_.requests(), 3u);
 }
 
 TEST_F(BucketFault, CreateOnlyPutSaysThatTheObjectIsThere) {
@@ -231,6 +152,21 @@ TEST_F(BucketFault, IgnoredRangeIsRefused) {
   EXPECT_EQ(read.error().kind(), ErrorKind::protocol) << read.error();
 }
 
+TEST_F(BucketFault, ACopySaysWhatItsSourceMustBe) {
+  service_.answer(answer("200 OK", "", "<CopyObjectResult><ETag>\"e\"</ETag></CopyObjectResult>"));
+  CopyOptions options;
+  options.source_version_id = "a/b+c&d";
+  options.source_conditions.if_match = "x";
+  options.source_conditions.if_modified_since = WallTime(std::chrono::seconds(1'000'000'000));
+  options.source_conditions.if_unmodified_since = WallTime(std::chrono::seconds(1'100'000'000));
+  const auto copied = open(0).copy("a b", "c", options).get();
+  ASSERT_TRUE(copied.ok()) << copied.error();
+  EXPECT_EQ(service_.field(0, "x-amz-copy-source"), "/samples/a%20b?versionId=a%2Fb%2Bc%26d");
+  EXPECT_EQ(service_.field(0, "x-amz-copy-source-if-match"), "\"x\"");
+  EXPECT_EQ(service_.field(0, "x-amz-copy-source-if-modified-since"), "Sun, 09 Sep 2001 01:46:40 GMT");
+  EXPECT_EQ(service_.field(0, "x-amz-copy-source-if-unmodified-since"), "Tue, 09 Nov 2004 11:33:20 GMT");
+}
+
 TEST_F(BucketFault, ErrorInsideOfASuccessIsAnError) {
   service_.answer(answer("200 OK", "", error_body("InternalError")));
   const auto copied = open(0).copy("a", "b").get();
@@ -270,7 +206,7 @@ TEST_F(BucketFault, TwoLengths) {
 }
 
 TEST_F(BucketFault, SilenceEndsByItsTimeout) {
-  service_.answer(Scripted::kSilent);
+  service_.answer(ScriptedService::kSilent);
   const Error error = get_fails();
   EXPECT_EQ(error.kind(), ErrorKind::timed_out) << error;
 }
@@ -304,7 +240,7 @@ TEST_F(BucketFault, NobodyListens) {
 }
 
 TEST_F(BucketFault, CancelledRequestGivesItsBytesBack) {
-  service_.answer(Scripted::kSilent);
+  service_.answer(ScriptedService::kSilent);
   const Bucket bucket = open();
   auto ended = runtime_.shard(0).run_on([&]() -> Task<ErrorKind> {
     auto reading = bucket.get("key", into_.bytes());
@@ -317,7 +253,7 @@ TEST_F(BucketFault, CancelledRequestGivesItsBytesBack) {
 }
 
 TEST_F(BucketFault, CloseAnswersWhatIsUnderWay) {
-  service_.answer(Scripted::kSilent);
+  service_.answer(ScriptedService::kSilent);
   const Bucket bucket = open();
   auto reading = bucket.get("key", into_.bytes());
   while (service_.requests() == 0) std::this_thread::yield();

@@ -67,6 +67,12 @@ TEST(ObjectRetry, ALostAnswerIsTriedAgainOnlyWhereThatDoesNoHarm) {
   EXPECT_FALSE(may_retry({.unanswered = true}, Repeat::only_if_it_never_happened));
 }
 
+TEST(ObjectRetry, OfWhatMustNotHappenTwiceOnlyARefusalIsTriedAgain) {
+  EXPECT_TRUE(may_retry({.retryable_answer = true}, Repeat::harmless));
+  EXPECT_FALSE(may_retry({.retryable_answer = true}, Repeat::only_if_it_never_happened));
+  EXPECT_TRUE(may_retry({.retryable_answer = true, .refused = true}, Repeat::only_if_it_never_happened));
+}
+
 TEST(ObjectRetry, AnAnswerThatIsFinalStays) { EXPECT_FALSE(may_retry({}, Repeat::harmless)); }
 
 TEST(ObjectRetry, PausesGrowUpToTheirLimit) {

@@ -130,6 +130,22 @@ TEST(S3ErrorCode, CodeHasTheFirstWordAndStatusTheSecond) {
   EXPECT_TRUE(meaning_of(200, "InternalError").retryable) << "inside of a 200";
   EXPECT_TRUE(meaning_of(400, "RequestTimeout").retryable);
   EXPECT_FALSE(meaning_of(400, "MalformedXML").retryable);
+  for (const auto& [status, code] : {std::pair(503, "SlowDown"),
+                                     {429, ""},
+                                     {409, "OperationAborted"},
+                                     {400, "Throttling"},
+                                     {200, "SlowDown"},
+                                     {501, ""}}) {
+    EXPECT_TRUE(meaning_of(static_cast<unsigned>(status), code).refused) << status << code;
+  }
+  for (const auto& [status, code] : {std::pair(500, "InternalError"),
+                                     {503, ""},
+                                     {503, "ServiceUnavailable"},
+                                     {502, ""},
+                                     {504, ""},
+                                     {200, "InternalError"}}) {
+    EXPECT_FALSE(meaning_of(static_cast<unsigned>(status), code).refused) << status << code;
+  }
   EXPECT_EQ(meaning_of(404, "NoSuchUpload").kind, ErrorKind::not_found);
   EXPECT_EQ(meaning_of(404, "").kind, ErrorKind::not_found) << "HEAD has no body";
   EXPECT_EQ(meaning_of(403, "SomethingNew").kind, ErrorKind::permission_denied);

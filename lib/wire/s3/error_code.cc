@@ -193,6 +193,12 @@ Meaning meaning_of_status(unsigned status) {
   return {ErrorKind::protocol, false};
 }
 
+/// Of those that come with 5xx, or inside of a 200.
+bool refuses(ErrorCode code) {
+  return code == ErrorCode::slow_down || code == ErrorCode::throttling ||
+         code == ErrorCode::not_implemented || code == ErrorCode::storage_full;
+}
+
 }  // namespace
 
 const ErrorFacts& facts(ErrorCode code) { return kFacts[static_cast<std::size_t>(code)]; }
@@ -208,11 +214,14 @@ std::optional<ErrorCode> error_code_of(std::string_view name) {
 }
 
 Meaning meaning_of(unsigned http_status, std::string_view code) {
+  const bool client_error = http_status >= 300 && http_status < 500;
   if (const auto known = error_code_of(code)) {
-    return {facts(*known).kind, facts(*known).retryable};
+    return {facts(*known).kind, facts(*known).retryable, client_error || refuses(*known)};
   }
   if (http_status < 300) return {ErrorKind::device_error, false};
-  return meaning_of_status(http_status);
+  Meaning meaning = meaning_of_status(http_status);
+  meaning.refused = client_error || http_status == 501;
+  return meaning;
 }
 
 }  // namespace netstor::s3

@@ -102,6 +102,8 @@ struct ErrorFacts {
 struct Meaning {
   ErrorKind kind;
   bool retryable;
+  // Nothing was done: what is 3xx or 4xx, and what throttles. Of 500, 502, 504 and a bare 503 nobody knows.
+  bool refused = false;
 };
 // Of a status from 300 and of <Code>, which may be empty or unknown. The code has the first word; a 200 with
 // an error inside (CompleteMultipartUpload, CopyObject) is judged by its code alone.
