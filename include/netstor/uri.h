@@ -4,6 +4,7 @@
 //
 //   nvme+tcp://HOST[:4420]/SUBSYSTEM-NQN[?ns=1]   a namespace of an NVMe/TCP subsystem
 //   nvme+tcp://HOST[:4420]                        its discovery service
+//   s3://BUCKET[?endpoint=URL&region=NAME]        a bucket (bucket.h); the tool takes s3://BUCKET/KEY, too
 //   file:///PATH                                  a local file or block device
 //   sim://NAME                                    a simulated device of the sim driver (tests)
 //
