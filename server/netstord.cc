@@ -209,7 +209,7 @@ std::optional<Failure> Server::serve(ServedVolume& volume) {
 
 std::optional<Failure> Server::start_buckets() {
   if (!buckets_.opened()) return std::nullopt;
-  if (auto started = buckets_.start(*runtime_, options_); !started) {
+  if (auto started = buckets_.start(*runtime_, options_, warnings_); !started) {
     const bool asked_wrongly = started.error().kind() == ErrorKind::invalid_argument;
     return failed(asked_wrongly ? Exit::usage : Exit::failed, started.error(),
                   asked_wrongly ? " a shard: raise --max-memory or lower --shards" : "");
@@ -227,6 +227,12 @@ Failure Server::cannot_listen(Error error, std::string_view flag) const {
 std::optional<Failure> Server::listen_s3() {
   for (const Address& asked : options_.s3_listen) {
     auto address = buckets_.listen(asked);
+    if (!address && !options_.s3_listen_chosen && address.error().kind() == ErrorKind::already_exists) {
+      // Many a program uses this port; nobody said that it has to be this one.
+      address = buckets_.listen({.host = asked.host, .port = 0});
+      if (address)
+        spdlog::warn("{} is taken: buckets are served on port {}", to_string(asked), address->port);
+    }
     if (!address) return cannot_listen(std::move(address).error(), "--s3-listen");
     report_.s3_listening.push_back(*address);
     report_.s3_reachable.push_back(

@@ -26,12 +26,13 @@ Result<void> BucketServer::open(const std::string& state, const ServerOptions& o
   return ok();
 }
 
-Result<void> BucketServer::start(Runtime& runtime, const ServerOptions& options) {
+Result<void> BucketServer::start(Runtime& runtime, const ServerOptions& options, net::Warnings& warnings) {
   runtime_ = &runtime;
   s3server::EndpointConfig config;
   config.connections_max = (options.connections_max + options.shards - 1) / options.shards;
   config.domain = options.s3_domain;
   config.tls = tls_;
+  config.warnings = &warnings;
   if (options.memory_bytes) config.buffer_bytes = *options.memory_bytes / options.shards;
   NETSTOR_TRY_RETURN(endpoint_, s3server::Endpoint::start(runtime, config, *store_, *std::move(keys_)));
   keys_.reset();

@@ -19,7 +19,7 @@ class BucketServer {
   Result<void> open(const std::string& state, const ServerOptions& options);
   bool opened() const noexcept { return store_ != nullptr; }
   /// After the runtime's start. Errors: invalid_argument (--max-memory), those of the store.
-  Result<void> start(Runtime& runtime, const ServerOptions& options);
+  Result<void> start(Runtime& runtime, const ServerOptions& options, net::Warnings& warnings);
   Result<Address> listen(const Address& address);
   bool started() const noexcept { return endpoint_ != nullptr; }
   /// Ready when nothing is served any more; then release(), before the runtime goes.

@@ -121,10 +121,10 @@ void add_network_options(CLI::App& app, ServerOptions& options, std::vector<std:
 
 void add_bucket_options(CLI::App& app, ServerOptions& options, std::vector<std::string>& listen,
                         std::vector<std::string>& buckets) {
-  app.add_option(
-         "--s3-listen", listen,
-         "Serve buckets here, as --listen. Default 127.0.0.1:9000, or nothing when --listen is given and "
-         "no --bucket. May be repeated")
+  app.add_option("--s3-listen", listen,
+                 "Serve buckets here, as --listen. Default 127.0.0.1:9000, or a free port when somebody else "
+                 "has that "
+                 "one; nothing when --listen is given and no --bucket. May be repeated")
       ->type_name("ADDR")
       ->take_all();
   app.add_option(
@@ -326,8 +326,10 @@ ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& de
     // CLI11's own numbers are many; a script needs one.
     parsed.exit = app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
   }
-  if (options.s3_listen.empty() && (options.listen.empty() || !options.buckets.empty()))
+  if (options.s3_listen.empty() && (options.listen.empty() || !options.buckets.empty())) {
     options.s3_listen.push_back({.host = "127.0.0.1", .port = kS3Port});
+    options.s3_listen_chosen = false;
+  }
   if (options.listen.empty()) options.listen.push_back({.host = "127.0.0.1", .port = kPort});
   return parsed;
 }

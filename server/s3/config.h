@@ -9,6 +9,7 @@
 
 #include "lib/proto/http/server.h"
 #include "lib/proto/tls/context.h"
+#include "server/net/warnings.h"
 
 namespace netstor::s3server {
 
@@ -25,6 +26,8 @@ struct EndpointConfig {
   std::string domain = {};
   /// Set: TLS with this certificate on every connection, and nothing else.
   std::shared_ptr<const tls::Context> tls = {};
+  /// Told what goes wrong; outlives the endpoint. Nothing: nobody is.
+  net::Warnings* warnings = nullptr;
 };
 
 }  // namespace netstor::s3server

@@ -70,17 +70,17 @@ Result<Address> Endpoint::do_listen(const Address& address) {
   if (!listener) return std::move(listener).error();
   auto acceptor = std::make_unique<net::Acceptor>(
       shards_[0]->loop(), std::move(*listener),
-      [this](const Ticket& ticket, const std::string&) { deal(ticket); }, nullptr);
+      [this](const Ticket& ticket, const std::string& peer) { deal(ticket, peer); }, config_.warnings);
   const Address bound = acceptor->address();
   acceptor->start();
   acceptors_.push_back(std::move(acceptor));
   return bound;
 }
 
-void Endpoint::deal(const Ticket& ticket) {
+void Endpoint::deal(const Ticket& ticket, const std::string& peer) {
   next_shard_ = (next_shard_ + 1) % static_cast<unsigned>(shards_.size());
   EndpointShard* const shard = shards_[next_shard_];
-  runtime_.shard(next_shard_).run_on([shard, ticket] { shard->adopt(ticket); }).detach();
+  runtime_.shard(next_shard_).run_on([shard, ticket, peer] { shard->adopt(ticket, peer); }).detach();
 }
 
 Task<void> Endpoint::do_prepare_bucket(std::string name, std::optional<store::AnonymousAccess> anonymous) {

@@ -53,7 +53,7 @@ class Endpoint {
   Task<void> do_prepare_bucket(std::string name, std::optional<store::AnonymousAccess> anonymous);
   Task<void> do_stop(Duration grace);
   Task<Counts> do_count();
-  void deal(const Ticket& ticket);
+  void deal(const Ticket& ticket, const std::string& peer);
 
   Runtime& runtime_;
   const EndpointConfig config_;

@@ -51,8 +51,17 @@ std::string EndpointShard::next_request_id() {
   return to_hex(bytes);
 }
 
-void EndpointShard::adopt(const Ticket& ticket) {
-  if (draining_ || connections_.size() >= config_.connections_max) return port_.refuse(ticket);
+void EndpointShard::adopt(const Ticket& ticket, const std::string& peer) {
+  if (draining_) return port_.refuse(ticket);
+  if (connections_.size() >= config_.connections_max) {
+    if (config_.warnings != nullptr) {
+      config_.warnings->say(net::Warnings::Kind::connections_max, loop().now(), [&] {
+        return peer + ": refused, a shard serves " + std::to_string(config_.connections_max) +
+               " S3 connections already";
+      });
+    }
+    return port_.refuse(ticket);
+  }
   Result<std::unique_ptr<Link>> link = port_.adopt(ticket);
   if (!link) return;
   if (config_.tls) {

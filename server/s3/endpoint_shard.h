@@ -44,7 +44,7 @@ class EndpointShard {
   /// Unique in this process, and hard to guess before it was told.
   std::string next_request_id();
 
-  void adopt(const Ticket& ticket);
+  void adopt(const Ticket& ticket, const std::string& peer);
   std::size_t connections() const noexcept { return connections_.size(); }
   /// Ends every connection, then the store's part.
   Future<void> drain(Time deadline);

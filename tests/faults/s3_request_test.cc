@@ -230,6 +230,9 @@ TEST(S3Slow, SlowHeadsAndBodiesEnd) {
 TEST(S3Limits, ConnectionsPastTheLimitAreClosed) {
   s3server::EndpointConfig config;
   config.connections_max = 2;
+  std::string log;
+  net::Warnings warnings([&log](const std::string& line) { log += line; });
+  config.warnings = &warnings;
   S3Server server(config);
   S3Client first(server.port());
   S3Client second(server.port());
@@ -237,6 +240,8 @@ TEST(S3Limits, ConnectionsPastTheLimitAreClosed) {
   S3Client third(server.port());
   EXPECT_TRUE(third.ended());
   EXPECT_EQ(first.ask({.path = "/photos", .query = {{"location", ""}}}).status, 200);
+  server.stop();
+  EXPECT_NE(log.find("refused, a shard serves 2 S3 connections already"), std::string::npos) << log;
 }
 
 TEST(S3Limits, ManyUploadsShareLittleMemory) {

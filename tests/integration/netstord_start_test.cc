@@ -108,6 +108,26 @@ TEST_F(Netstord, RefusesAnAddressThatIsTaken) {
   EXPECT_NE(second.error_text().find(":0 takes a free port"), std::string::npos) << second.error_text();
 }
 
+TEST_F(Netstord, ServesBucketsOnAnotherPortWhenTheUsualOneIsTaken) {
+  const int other = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(9000);
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  // It may be taken already, which does as well.
+  static_cast<void>(::bind(other, reinterpret_cast<const sockaddr*>(&at), sizeof at));
+  static_cast<void>(::listen(other, 1));
+  ServerProcess server(folder, {"--bucket", "photos"});
+  ASSERT_TRUE(server.wait_ready());
+  EXPECT_NE(server.port(1), 9000);
+  EXPECT_TRUE(server.logs("127.0.0.1:9000 is taken")) << server.error_text();
+  ::close(other);
+  const ServerFolder chosen;
+  expect_refusal({"--state", chosen / "state", "--listen", "127.0.0.1:0", "--s3-listen",
+                  "127.0.0.1:" + std::to_string(server.port(1))},
+                 4, "--s3-listen ADDR:0", false);
+}
+
 TEST_F(Netstord, RefusesWhatItDoesNotUnderstand) {
   expect_refusal({"--volume", "UPPER=1GiB"}, 2, "UPPER");
   expect_refusal({"--volume", "nosize"}, 2, "expected NAME=SIZE");
@@ -224,12 +244,16 @@ TEST_F(Netstord, LogsThatItCannotAccept) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "the sanitizer asks a pipe whether memory is an object, and cannot without descriptors";
 #endif
-  ServerProcess server(folder, {"--io-driver", "posix"});
-  ASSERT_TRUE(server.wait_ready());
-  const rlimit none{.rlim_cur = 3, .rlim_max = 3};
-  ASSERT_EQ(::prlimit(server.pid(), RLIMIT_NOFILE, &none, nullptr), 0);
-  const Stranger stranger(server.port());
-  EXPECT_TRUE(server.logs("accept on 127.0.0.1:" + std::to_string(server.port()))) << server.error_text();
+  for (const std::size_t door : {0u, 1u}) {
+    const ServerFolder own;
+    ServerProcess server(own, {"--io-driver", "posix", "--s3-listen", "127.0.0.1:0"});
+    ASSERT_TRUE(server.wait_ready());
+    const rlimit none{.rlim_cur = 3, .rlim_max = 3};
+    ASSERT_EQ(::prlimit(server.pid(), RLIMIT_NOFILE, &none, nullptr), 0);
+    const Stranger stranger(server.port(door));
+    EXPECT_TRUE(server.logs("accept on 127.0.0.1:" + std::to_string(server.port(door))))
+        << server.error_text();
+  }
 }
 
 /// Clock ticks that a process has used so far.
