@@ -14,9 +14,9 @@
 // of 16 KiB and more are not copied in user space (Metrics::copied_bytes), over TLS all are. Requests beyond
 // BucketOptions::connections wait without memory of their own.
 //
-// Thread rule: a Bucket is a handle; copies name the same bucket. It lives on its Runtime: after that ended, a
-// handle may only be destroyed or assigned to. On a shard, calls use that shard's own
-// connections and answer there. From a foreign thread, calls go to a shard of the runtime and are for get().
+// Thread rule: a Bucket is a handle; copies name the same bucket. It lives on its Runtime: after that ended,
+// a handle may only be destroyed or assigned to. On a shard, calls use that shard's own connections and
+// answer there. From a foreign thread, calls go to a shard of the runtime and are for get().
 // Error rule: not_found (no such key, bucket, upload, version), permission_denied (signature, rights),
 // already_exists (create-only put; bucket), compare_failed (another condition did not hold), timed_out,
 // disconnected, data_corrupt (a checksum), invalid_argument, out_of_range (range beyond the object),

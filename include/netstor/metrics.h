@@ -16,8 +16,8 @@ struct Metrics {
   std::uint64_t read_bytes = 0;   ///< payload given to callers
   std::uint64_t write_bytes = 0;  ///< payload taken from callers
   /// Payload bytes copied in user space on the way: 0 for all writes, and for reads of 16 KiB and more. What
-  /// has to be copied counts: over TLS all that is sent and received, and memory that a file opened for direct
-  /// I/O cannot take as it is aligned (DeviceLimits::memory_alignment; Buffer's always is).
+  /// has to be copied counts: over TLS all that is sent and received, and memory that a file opened for
+  /// direct I/O cannot take as it is aligned (DeviceLimits::memory_alignment; Buffer's always is).
   std::uint64_t copied_bytes = 0;
   std::uint64_t replays = 0;                 ///< operations sent again after a lost path
   std::uint64_t reconnects = 0;              ///< paths brought up again

@@ -14,9 +14,9 @@
 // more, are not copied in user space; smaller reads are, once (Metrics::copied_bytes). If you drop the
 // future, they stay borrowed until the volume is closed; to have them back early, cancel() and await.
 //
-// Thread rule: a Volume is a handle; copies name the same volume. It lives on its Runtime: after that ended, a
-// handle may only be destroyed or assigned to. On a shard, calls use that shard's own
-// queue and answer there. From a foreign thread, calls go to a shard of the runtime and are for get().
+// Thread rule: a Volume is a handle; copies name the same volume. It lives on its Runtime: after that ended,
+// a handle may only be destroyed or assigned to. On a shard, calls use that shard's own queue and answer
+// there. From a foreign thread, calls go to a shard of the runtime and are for get().
 // Error rule: invalid_argument (alignment; empty or too many pieces), out_of_range (beyond the end),
 // disconnected (the path was lost: for longer than path_loss_timeout, or under a write that may not be
 // replayed), not_found (another volume answers by this name now), timed_out, no_space, data_corrupt,
