@@ -53,7 +53,8 @@ CLOSED = [
 THIRD_PARTY = [
     ("liburing", r"liburing|linux/io_uring\.h", r"transports/uring/"),
     ("verbs", r"(infiniband|rdma)/", r"transports/rdma/"),
-    ("OpenSSL", r"openssl/", r"lib/proto/tls/|lib/base/hash\.|tools/netstor/hash\."),
+    ("OpenSSL", r"openssl/",
+     r"lib/proto/tls/|lib/proto/nvme/dhchap_crypto\.|lib/base/hash\.|tools/netstor/hash\."),
     ("pugixml", r"pugixml", r"lib/wire/s3/"),
     ("RocksDB", r"rocksdb/", r"server/store/"),
     ("gRPC and protobuf", r"(grpc|grpcpp|google/protobuf)/|.*\.pb\.h$",
