@@ -13,6 +13,7 @@
 // Thread rule: plain values; as safe as an int.
 
 #include <cstdint>
+#include <memory>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -77,6 +78,13 @@ class Error {
   std::int32_t native() const noexcept { return native_; }
   /// One line for people: what, where, what to do. Never holds a secret.
   const std::string& text() const noexcept { return text_; }
+  /// Of Origin::s3, in the service's own words: "NoSuchKey", and what its operator finds the request by. The
+  /// text has both. Empty where the service did not say, and of every other origin.
+  std::string_view code() const noexcept;
+  std::string_view request_id() const noexcept;
+
+  /// The same error with what the service said.
+  [[nodiscard]] Error with_answer(std::string code, std::string request_id) &&;
 
   /// The same error with "CONTEXT: " before its text.
   [[nodiscard]] Error with_context(std::string_view context) &&;
@@ -85,7 +93,12 @@ class Error {
   std::string to_string() const;
 
  private:
+  struct Answer {
+    std::string code;
+    std::string request_id;
+  };
   std::string text_;
+  std::shared_ptr<const Answer> answer_;  // of services only, and then never changed
   std::int32_t native_;
   ErrorKind kind_;
   Origin origin_;

@@ -78,6 +78,17 @@ Error Error::with_context(std::string_view context) && {
   return std::move(*this);
 }
 
+Error Error::with_answer(std::string code, std::string request_id) && {
+  answer_ = std::make_shared<const Answer>(Answer{std::move(code), std::move(request_id)});
+  return std::move(*this);
+}
+
+std::string_view Error::code() const noexcept { return answer_ ? answer_->code : std::string_view(); }
+
+std::string_view Error::request_id() const noexcept {
+  return answer_ ? answer_->request_id : std::string_view();
+}
+
 std::string Error::to_string() const {
   std::string all(netstor::to_string(kind_));
   all += ": ";

@@ -157,7 +157,8 @@ Error Request::error() const {
   const std::string& id = body_.request_id.empty() ? request_id_ : body_.request_id;
   if (!id.empty()) words += ", request " + id;
   words += ")" + times;
-  return {means, std::move(words), effect, Origin::s3, static_cast<std::int32_t>(status)};
+  return Error(means, std::move(words), effect, Origin::s3, static_cast<std::int32_t>(status))
+      .with_answer(body_.code, id);
 }
 
 Task<void> perform(Request& request) {

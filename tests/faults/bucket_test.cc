@@ -68,6 +68,8 @@ TEST_F(BucketFault, BusyServiceIsNotAskedForEver) {
   EXPECT_EQ(error.origin(), Origin::s3);
   EXPECT_EQ(error.native(), 503);
   EXPECT_NE(error.text().find("SlowDown"), std::string::npos) << error;
+  EXPECT_EQ(error.code(), "SlowDown");
+  EXPECT_EQ(error.request_id(), "R1");
   EXPECT_EQ(service_.requests(), 3u);
 }
 
@@ -178,6 +180,7 @@ TEST_F(BucketFault, PageOfAProxyIsNoXml) {
   service_.answer(answer("502 Bad Gateway", "content-type: text/html\r\n", "<html><body>no & no</html>"));
   const Error error = get_fails();
   EXPECT_EQ(error.native(), 502) << error;
+  EXPECT_EQ(error.code(), "");
 }
 
 TEST_F(BucketFault, XmlBombIsRefused) {
