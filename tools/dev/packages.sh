@@ -5,7 +5,8 @@
 packages_demo=(build-essential g++ cmake ninja-build ccache pkg-config git python3
   liburing-dev libabsl-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libisal-dev libssl-dev
   libpugixml-dev librocksdb-dev)
-packages_test=("${packages_demo[@]}" libgtest-dev libgmock-dev clang openssl)
+packages_test=("${packages_demo[@]}" libgtest-dev libgmock-dev clang openssl
+  pybind11-dev python3-dev python3-numpy python3-fsspec python3-pandas python3-pip mypy)
 packages_check=("${packages_test[@]}" clang-format clang-tidy libbenchmark-dev)
 packages_fuzz=("${packages_test[@]}" libclang-rt-14-dev)
 packages_bench=("${packages_demo[@]}" libgtest-dev libgmock-dev libbenchmark-dev
