@@ -74,6 +74,12 @@ class Datasets(Filled):
         self.assertEqual(sorted(mixed), self.numbers)
         self.assertNotEqual(mixed, self.numbers)
 
+    def test_sample_that_was_replaced(self):
+        data = netstor.torch.ObjectDataset(self.bucket, "s/", decode=number)
+        self.bucket.put("s/007", b"123456")
+        self.bucket.put("s/058", b"1")
+        self.assertEqual((data[7], data[58], data.__getitems__([7, 6])), (123456, 1, [123456, 6]))
+
     def test_sample_that_is_gone(self):
         data = netstor.torch.ObjectDataset(self.bucket, keys=["s/001", "gone"])
         with self.assertRaises(netstor.NotFound):

@@ -28,15 +28,34 @@ def _plain(_key, data):
     return data
 
 
-def _answers(begun, ahead):
-    """What operations answer, in order; `ahead` of them are under way."""
+def _begin(bucket, key, size):
+    """Begins to read an object, with one request where its size is known."""
+    return bucket._core.get(key) if size is None else bucket._core.get_range(key, 0, size)
+
+
+def _end(bucket, key, size, begun):
+    data = begun.wait()
+    return data if size is None or data.info.size == size else bucket.get(key)  # it was replaced meanwhile
+
+
+def _read(bucket, samples, ahead):
+    """The objects of (key, size), in order; `ahead` of them are under way."""
     waiting = collections.deque()
-    for one in begun:
-        waiting.append(one)
+    for key, size in samples:
+        waiting.append((key, size, _begin(bucket, key, size)))
         if len(waiting) >= ahead:
-            yield waiting.popleft().wait()
+            yield _end(bucket, *waiting.popleft())
     while waiting:
-        yield waiting.popleft().wait()
+        yield _end(bucket, *waiting.popleft())
+
+
+def _listed(bucket, prefix, keys):
+    """Keys, and the sizes of those that are not empty, as the listing tells them."""
+    if keys is not None:
+        keys = list(keys)
+        return keys, dict.fromkeys(keys)
+    found = {one.key: one.size or None for one in bucket.list(prefix)}
+    return list(found), found
 
 
 def _mixed(items, size, rng):
@@ -58,7 +77,7 @@ class ObjectDataset(_Map):
 
     def __init__(self, bucket, prefix="", *, keys=None, decode=None):
         self.bucket = bucket
-        self.keys = [one.key for one in bucket.list(prefix)] if keys is None else list(keys)
+        self.keys, self._sizes = _listed(bucket, prefix, keys)
         self._decode = decode or _plain
 
     def __len__(self):
@@ -66,12 +85,13 @@ class ObjectDataset(_Map):
 
     def __getitem__(self, index):
         key = self.keys[index]
-        return self._decode(key, self.bucket.get(key))
+        size = self._sizes[key]
+        return self._decode(key, _end(self.bucket, key, size, _begin(self.bucket, key, size)))
 
     def __getitems__(self, indices):
         """Several samples, read together: what newer DataLoaders ask for."""
         keys = [self.keys[i] for i in indices]
-        answers = _answers((self.bucket._core.get(key) for key in keys), 256)
+        answers = _read(self.bucket, ((key, self._sizes[key]) for key in keys), 256)
         return [self._decode(key, data) for key, data in zip(keys, answers)]
 
 
@@ -83,7 +103,7 @@ class _Stream(_Iterable):
         if not 0 <= rank < world:
             raise ValueError(f"rank {rank} of {world}")
         self.bucket = bucket
-        self.keys = [one.key for one in bucket.list(prefix)] if keys is None else list(keys)
+        self.keys, self._sizes = _listed(bucket, prefix, keys)
         self.epoch = 0
         self._decode = decode
         self._shuffle, self._seed = shuffle, seed
@@ -114,7 +134,7 @@ class ObjectStream(_Stream):
 
     def __iter__(self):
         keys, _ = self._share()
-        answers = _answers((self.bucket._core.get(key) for key in keys), self._ahead)
+        answers = _read(self.bucket, ((key, self._sizes[key]) for key in keys), self._ahead)
         for key, data in zip(keys, answers):
             yield self._decode(key, data)
 
