@@ -47,7 +47,7 @@ def _build(settings):
         off = [f"-DNETSTOR_BUILD_{what}=OFF" for what in ("TESTS", "BENCH", "SERVER", "TOOLS", "EXAMPLES")]
         subprocess.run(["cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja",
                         "-DCMAKE_BUILD_TYPE=Release", "-DNETSTOR_PYTHON=ON", *off,
-                        f"-DPython_EXECUTABLE={sys.executable}"], check=True)
+                        f"-DNETSTOR_PYTHON_EXECUTABLE={sys.executable}"], check=True)
     subprocess.run(["cmake", "--build", str(folder), "--target", "netstor_python"], check=True)
     name = "_netstor" + sysconfig.get_config_var("EXT_SUFFIX")
     built = folder / "bindings/python/netstor" / name
