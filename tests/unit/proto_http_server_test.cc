@@ -218,6 +218,17 @@ TEST(HttpServer, SaysContinueWhenItsOwnerTakesTheBody) {
   EXPECT_THAT(hasty.run(put(3, "Expect: 100-continue\r\n") + "abc"), StartsWith("HTTP/1.1 200"));
 }
 
+TEST(HttpServer, SaysContinueToWhoWaitsWithAnEmptyBody) {
+  Site site;
+  EXPECT_THAT(site.run(put(0, "Expect: 100-continue\r\n")),
+              StartsWith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"));
+  Site early;
+  early.answers_early = true;
+  EXPECT_THAT(early.run(put(0, "Expect: 100-continue\r\n")),
+              StartsWith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"));
+  EXPECT_FALSE(early.ended);
+}
+
 TEST(HttpServer, ClosesWhenItDoesNotWantWhatIsAnnounced) {
   Site site;
   site.answers_early = true;

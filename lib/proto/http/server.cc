@@ -135,10 +135,13 @@ Server::Event Server::admit() {
   phase_ = Phase::handling;
   keep_ = keep_ && request_.keep_alive;
   reply_ = ReplyState::none;
-  body_over_ = has_memory_ = full_told_ = sent_ = interim_ = skipped_ = false;
+  body_over_ = has_memory_ = full_told_ = sent_ = skipped_ = false;
   reader_.start(request_.framing, request_.content_length.value_or(0));
-  // Who sends the body already does not wait.
-  interim_owed_ = request_.expects_continue && request_.framing != Framing::none && buffer_.text().empty();
+  // Who sends the body already does not wait. Who waits to send nothing need not be answered (RFC 9110,
+  // 10.1.1), but botocore then takes the status for that of the connection's next request, too.
+  const bool waits = request_.expects_continue && buffer_.text().empty();
+  interim_ = waits && request_.framing == Framing::none;
+  interim_owed_ = waits && !interim_;
   return Event::request;
 }
 
@@ -185,7 +188,7 @@ Server::Event Server::read_body() {
     case BodyReader::State::done:
       body_over_ = true;
       has_memory_ = false;
-      interim_ = interim_owed_ = false;
+      if (reader_.bytes() != 0) interim_ = interim_owed_ = false;
       return answered ? Event::more : Event::body_done;
   }
   return std::exchange(full_told_, true) ? Event::more : Event::body_full;

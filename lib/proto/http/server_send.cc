@@ -26,7 +26,7 @@ void Server::respond(const Reply& reply, Time now) {
   now_ = now;
   keep_ = !will_close();
   reply_ = ReplyState::sending;
-  interim_ = interim_owed_ = false;
+  interim_owed_ = false;
   reply_head_ = {reinterpret_cast<const char*>(reply.head.data()), reply.head.size()};
   reply_body_ = Pieces(reply.body, reply.body_pieces);
   follows_ = reply.body_follows;
