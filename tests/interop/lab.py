@@ -33,7 +33,7 @@ COMPLAINTS = re.compile(r"BUG:|WARNING:|Oops|blocked for more than|general prote
 class Peer:
     """How a file of tests is run; each has one of these as PEER."""
     title: str
-    group: str                    # kernel, disk or tools
+    group: str                    # kernel, disk, tools or s3
     modules: tuple = ()
     where: str = "guest"          # or host: no virtual machine
     nvme_disk_mib: int = 0        # an emulated disk of this size, /dev/nvme0n1
