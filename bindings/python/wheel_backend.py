@@ -20,6 +20,7 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "bindings/python/netstor"
+ENTRY_POINTS = "[fsspec.specs]\nnetstor+s3 = netstor.fs:NetstorFileSystem\n"
 
 
 def _version():
@@ -77,6 +78,15 @@ def _stripped(built):
         out.unlink(missing_ok=True)
 
 
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+    """PEP 517's: what pip wants to know before anything is built; answers the folder's name."""
+    info = pathlib.Path(metadata_directory) / f"netstor-{_version()}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(_metadata())
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    return info.name
+
+
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     """PEP 517's: answers the wheel's file name."""
     built = _build(config_settings)
@@ -92,8 +102,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         _write(wheel, records, f"{info}/METADATA", _metadata().encode())
         _write(wheel, records, f"{info}/WHEEL", (f"Wheel-Version: 1.0\nGenerator: netstor\n"
                                                  f"Root-Is-Purelib: false\nTag: {_tag()}\n").encode())
-        _write(wheel, records, f"{info}/entry_points.txt",
-               b"[fsspec.specs]\nnetstor+s3 = netstor.fs:NetstorFileSystem\n")
+        _write(wheel, records, f"{info}/entry_points.txt", ENTRY_POINTS.encode())
         records.append(f"{info}/RECORD,,\n")
         _write(wheel, [], f"{info}/RECORD", "".join(records).encode())
     return name
