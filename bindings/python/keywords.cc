@@ -26,7 +26,7 @@ py::object datetime_of(WallTime time) {
 }
 
 py::handle Keywords::find(const char* name) {
-  if (given_.size() == 0) return {};
+  if (given_.empty()) return {};
   known_.push_back(name);
   PyObject* const found = PyDict_GetItemString(given_.ptr(), name);
   if (found != nullptr) --left_;
@@ -75,7 +75,10 @@ void Keywords::refuse() const {
   for (const auto& [key, value] : given_) {
     const auto name = py::cast<std::string>(key);
     if (std::find(known_.begin(), known_.end(), name) == known_.end()) {
-      throw py::type_error(std::string(call_) + ": no option '" + name + "'; there are: " + known);
+      std::string text = call_;
+      text += ": no option '" + name + "'; there are: ";
+      text += known;
+      throw py::type_error(text);
     }
   }
   throw py::type_error(std::string(call_) + ": an option was given that is not known");

@@ -81,7 +81,7 @@ View::View(py::handle lent, Access access, const char* what) {
 }
 
 void View::take_buffer(py::handle lent, Access access, const char* what) {
-  const int flags = PyBUF_ND | PyBUF_STRIDES | PyBUF_FORMAT;
+  const int flags = PyBUF_STRIDES | PyBUF_FORMAT;
   if (PyObject_GetBuffer(lent.ptr(), &buffer_, flags) != 0) {
     PyErr_Clear();
     refuse(what, "the " + type_name(lent) + " gives no plain memory: elements without a fixed size?");

@@ -163,7 +163,7 @@ BucketOptions bucket_options(Keywords& words) {
 
 Duration only_timeout(const char* call, const py::kwargs& given) {
   Duration timeout = Duration::zero();
-  if (given.size() != 0) {
+  if (!given.empty()) {
     Keywords words(call, given);
     words.take_seconds("timeout", timeout).end();
   }

@@ -45,7 +45,7 @@ Operations open_volume(const std::string& uri, const py::kwargs& given) {
 
 IoOptions io_options(const char* call, const py::kwargs& given, Duration& timeout) {
   IoOptions options;
-  if (given.size() == 0) return options;
+  if (given.empty()) return options;
   Keywords words(call, given);
   words.take("force_unit_access", options.force_unit_access).take("idempotent", options.idempotent);
   words.take_seconds("timeout", timeout).end();

@@ -57,6 +57,17 @@ def choose(known, changed):
     return sorted(chosen)
 
 
+def without_precompiled(commands, build):
+    """A folder with the same compile commands less g++'s precompiled headers, which clang cannot read: the
+    sources include what is in them themselves."""
+    for command in commands:
+        command["command"] = re.sub(r" -Winvalid-pch -include \S+/cmake_pch\.hxx", "", command["command"])
+    folder = pathlib.Path(build) / "clang-tidy"
+    folder.mkdir(exist_ok=True)
+    (folder / "compile_commands.json").write_text(json.dumps(commands))
+    return folder
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -70,10 +81,11 @@ def main():
         path = pathlib.Path(command["directory"], command["file"]).resolve()
         if path.is_relative_to(ROOT) and not path.is_relative_to(ROOT / "build") and path.exists():
             known.add(path.relative_to(ROOT).as_posix())
+    folder = without_precompiled(commands, options.build)
     sources = choose(known, None if options.all else changed_since(options.base))
 
     def look(source):
-        done = subprocess.run(["clang-tidy", "-p", options.build, *ARGUMENTS, str(ROOT / source)],
+        done = subprocess.run(["clang-tidy", "-p", str(folder), *ARGUMENTS, str(ROOT / source)],
                               capture_output=True, text=True)
         return source, done.returncode, done.stdout, done.stderr
 
