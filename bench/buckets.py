@@ -34,7 +34,7 @@ MIB = KIB * KIB
 SIZES = {"4K": 4 * KIB, "1M": MIB, "64M": 64 * MIB}
 DEPTHS = (1, 8, 32)
 MEASURES = ("limit", "nginx", "libcurl")  # what a row's ratio is to, the first that is there
-PEER_CASES = {("4K", 32), ("64M", 8)}  # of those that are slow
+PEER_CASES = {("4K", 32), ("64M", 8)}  # of those that are slow; once is enough for them
 NGINX = """worker_processes 1; worker_cpu_affinity 10; daemon off; pid {folder}/pid; error_log {folder}/error;
 events {{ worker_connections 4096; }}
 http {{ access_log off; sendfile on; tcp_nodelay on; keepalive_requests 100000000; default_type text/plain;
@@ -156,7 +156,8 @@ class Bench:
                     case = f"{verb} {name}, {depth} at once, {server}"
                     if self.wanted(case) and (server, verb, name) != ("canned", "get", "1M"):
                         self.client_case(case, server, verb, size, depth)
-                        if (name, depth) in PEER_CASES and server == "canned" and not self.args.no_peers:
+                        slow = (name, depth) in PEER_CASES and server == "canned"
+                        if slow and not self.args.no_peers and ("client", case, "boto3") not in self.rows:
                             self.slow_peers(case, verb, size, depth)
 
     def client_case(self, case, server, verb, size, depth):
