@@ -6,6 +6,7 @@
 #include "lib/engine/completion.h"
 #include "lib/wire/fabrics/nqn.h"
 #include "lib/wire/nvme/log.h"
+#include "transports/nvme_command.h"
 
 namespace netstor::nvmeof {
 
@@ -84,8 +85,7 @@ Task<void> NvmeofDevice::begin_session() {
           : 0;
   auto identifying = identify_namespace();
   NETSTOR_CHECK(co_await std::move(identifying));
-  about_ = "model: " + std::string(about.mn.view()) + "\nserial: " + std::string(about.sn.view()) +
-           "\nfirmware: " + std::string(about.fr.view()) + "\n";
+  about_ = nvme::describe(about);
   co_return ok();
 }
 
@@ -102,14 +102,14 @@ Task<void> NvmeofDevice::identify_namespace() {
   auto identifying = session_->identify({.cns = nvme::Cns::identify_namespace}, terms_.nsid, data);
   NETSTOR_CHECK(co_await std::move(identifying));
   const auto ns = nvme::decode_identify_namespace(std::span(data).first<nvme::kIdentifyBytes>());
-  NETSTOR_CHECK(nvmeof::describe(session_->facts(), ns, terms_));
+  NETSTOR_CHECK(nvme::describe(session_->facts(), ns, terms_.nsid, terms_.limits));
   // Controllers before 1.3 have no descriptors; then what Identify says has to do.
   std::optional<nvme::NamespaceIds> ids;
   auto naming = session_->identify({.cns = nvme::Cns::namespace_id_descriptors}, terms_.nsid, data);
   if (const Result<void> named = co_await std::move(naming); named.ok()) {
     ids = nvme::decode_namespace_ids(std::span(data).first<nvme::kIdentifyBytes>());
   }
-  identity_ = identity_of(ns, ids);
+  identity_ = nvme::identity_of(ns, ids);
   // A fused pair takes two places in the queue at once.
   if (depth() < 2) terms_.limits.can_compare_and_write = false;
   co_return ok();
@@ -163,7 +163,7 @@ void NvmeofDevice::put_back(IoRequest& request) noexcept {
 }
 
 Submit NvmeofDevice::submit(DeviceOp& op) {
-  OpResult early = check(op, terms_.limits);
+  OpResult early = nvme::check(op, terms_.limits);
   if (early.ok && state_ != State::live) early = why_;
   const bool settled = early.ok && op.verb == DeviceVerb::flush && !terms_.limits.volatile_cache;
   if (!early.ok || settled) {

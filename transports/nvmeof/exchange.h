@@ -4,9 +4,9 @@
 
 #include <netstor/task.h>
 
+#include "transports/nvme_status.h"
 #include "transports/nvmeof/connection.h"
 #include "transports/nvmeof/port.h"
-#include "transports/nvmeof/status.h"
 
 namespace netstor::nvmeof {
 

@@ -1,28 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transports/nvmeof/io_request.h"
 
-#include "lib/wire/nvme/dsm.h"
 #include "transports/cause.h"
-#include "transports/nvmeof/status.h"
+#include "transports/nvme_command.h"
+#include "transports/nvme_status.h"
 
 namespace netstor::nvmeof {
 
 namespace {
 
-using nvme::IoOpcode;
 using nvme::tcp::Transfer;
-
-bool holds(const iovec* pieces, unsigned count, std::uint64_t length) noexcept {
-  std::uint64_t sum = 0;
-  for (unsigned i = 0; i < count; ++i) sum += pieces[i].iov_len;
-  return sum == length;
-}
-
-nvme::BlockIo block_io(const DeviceOp& op, const Terms& terms) noexcept {
-  return {.slba = op.offset >> terms.block_shift,
-          .blocks = static_cast<std::uint32_t>(op.length >> terms.block_shift),
-          .fua = op.force_unit_access};
-}
 
 void carry(IoRequest& request, const iovec* pieces, unsigned count, std::uint64_t length,
            Transfer direction) noexcept {
@@ -34,61 +21,25 @@ void carry(IoRequest& request, const iovec* pieces, unsigned count, std::uint64_
 
 }  // namespace
 
-OpResult check(const DeviceOp& op, const DeviceLimits& limits) noexcept {
-  if (!can(op.verb, limits)) return OpResult::failure(ErrorKind::unsupported);
-  if (changes(op.verb) && !limits.writable) return OpResult::failure(ErrorKind::permission_denied);
-  if (op.verb == DeviceVerb::flush) return OpResult::success();
-  const bool payload = has_payload(op.verb);
-  const std::uint64_t most = op.verb == DeviceVerb::compare_and_write ? limits.atomic_bytes
-                             : payload                                ? limits.transfer_bytes_max
-                                                                      : limits.zero_bytes_max;
-  // A range that ends beyond the namespace is the controller's to refuse: it knows its size of now.
-  if (op.length == 0 || op.length > most || ((op.offset | op.length) & (limits.block_bytes - 1)) != 0 ||
-      op.offset > ~std::uint64_t{0} - op.length) {
-    return OpResult::failure(ErrorKind::invalid_argument);
-  }
-  if ((payload && !holds(op.pieces, op.piece_count, op.length)) ||
-      (op.verb == DeviceVerb::compare_and_write && !holds(op.expected, op.expected_count, op.length))) {
-    return OpResult::failure(ErrorKind::invalid_argument);
-  }
-  return OpResult::success();
-}
-
 void prepare(IoRequest& request, DeviceOp& op, const Terms& terms) noexcept {
+  request.sqe = nvme::command_of(op, terms.nsid, terms.limits.block_bytes);
   switch (op.verb) {
     case DeviceVerb::read:
-      request.sqe = nvme::make_read(0, terms.nsid, block_io(op, terms));
       return carry(request, op.pieces, op.piece_count, op.length, Transfer::from_controller);
     case DeviceVerb::write:
-      request.sqe = nvme::make_write(0, terms.nsid, block_io(op, terms));
-      return carry(request, op.pieces, op.piece_count, op.length, Transfer::to_controller);
     case DeviceVerb::compare:
-      request.sqe = nvme::make_compare(0, terms.nsid, block_io(op, terms));
       return carry(request, op.pieces, op.piece_count, op.length, Transfer::to_controller);
-    case DeviceVerb::flush:
-      request.sqe = nvme::make_flush(0, terms.nsid);
-      break;
-    case DeviceVerb::write_zeroes:
-      request.sqe = nvme::make_write_zeroes(0, terms.nsid, block_io(op, terms));
-      break;
-    case DeviceVerb::verify:
-      request.sqe = nvme::make_verify(0, terms.nsid, block_io(op, terms));
-      break;
-    case DeviceVerb::deallocate: {
-      const nvme::BlockIo io = block_io(op, terms);
-      nvme::encode(nvme::DsmRange{.blocks = io.blocks, .slba = io.slba}, request.range);
+    case DeviceVerb::deallocate:
+      nvme::encode_range(op, terms.limits.block_bytes, request.range);
       request.range_piece = {.iov_base = request.range.data(), .iov_len = request.range.size()};
-      request.sqe = nvme::make_dataset_management(0, terms.nsid, {.ranges = 1, .deallocate = true});
       return carry(request, &request.range_piece, 1, request.range.size(), Transfer::to_controller);
-    }
-    case DeviceVerb::compare_and_write:
-      break;  // prepare_pair
+    default:
+      return carry(request, nullptr, 0, 0, Transfer::none);
   }
-  carry(request, nullptr, 0, 0, Transfer::none);
 }
 
 void prepare_pair(IoRequest& compare, IoRequest& write, DeviceOp& op, const Terms& terms) noexcept {
-  const nvme::BlockIo io = block_io(op, terms);
+  const nvme::BlockIo io = nvme::block_io(op, terms.limits.block_bytes);
   compare.sqe = nvme::make_compare(0, terms.nsid, io);
   carry(compare, op.expected, op.expected_count, op.length, Transfer::to_controller);
   write.sqe = nvme::make_write(0, terms.nsid, io);

@@ -23,9 +23,6 @@ struct IoRequest : nvme::tcp::HostRequest {
   std::array<std::byte, 16> range{};  // deallocate: its payload
 };
 
-/// Why the operation cannot be sent at all; ok when it can.
-OpResult check(const DeviceOp& op, const DeviceLimits& limits) noexcept;
-
 /// Makes the command of every operation but compare_and_write, or one half of that.
 void prepare(IoRequest& request, DeviceOp& op, const Terms& terms) noexcept;
 void prepare_pair(IoRequest& compare, IoRequest& write, DeviceOp& op, const Terms& terms) noexcept;

@@ -10,11 +10,6 @@
 #include <netstor/ext/device.h>
 
 #include <array>
-#include <optional>
-#include <string>
-
-#include "lib/wire/nvme/identify.h"
-#include "lib/wire/nvme/property.h"
 
 namespace netstor::nvmeof {
 
@@ -27,7 +22,6 @@ struct Terms {
   std::uint16_t depth_max = 1;  ///< commands outstanding on one
   std::uint32_t nsid = 1;
   std::uint32_t in_capsule_max = 0;
-  std::uint8_t block_shift = 9;
   PathState path = PathState::optimized;
   std::array<std::byte, 16> host_id{};
   DeviceLimits limits;
@@ -40,18 +34,5 @@ struct Terms {
     return static_cast<std::uint16_t>(1 + (shard == home ? 0u : shard == 0 ? home : shard));
   }
 };
-
-/// What the controller says about all its namespaces.
-struct ControllerFacts {
-  nvme::Capabilities cap;
-  nvme::IdentifyController identify;
-  nvme::IdentifyControllerNvm nvm;  ///< zeros where the controller has none
-};
-
-/// The namespace's globally unique name: its UUID, else its NGUID, else its EUI-64; empty when it has none.
-std::string identity_of(const nvme::IdentifyNamespace& ns, const std::optional<nvme::NamespaceIds>& ids);
-
-/// Fills sizes, limits and abilities; unsupported for formats that this driver cannot carry.
-Result<void> describe(const ControllerFacts& controller, const nvme::IdentifyNamespace& ns, Terms& terms);
 
 }  // namespace netstor::nvmeof

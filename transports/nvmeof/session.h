@@ -5,6 +5,7 @@
 
 #include <netstor/task.h>
 
+#include "transports/nvme_namespace.h"
 #include "transports/nvmeof/exchange.h"
 #include "transports/nvmeof/namespace.h"
 
@@ -41,7 +42,7 @@ class Session final : public Connection::Owner {
   Task<void> identify(nvme::Identify what, std::uint32_t nsid, std::vector<std::byte>& into);
   Task<void> get_log(nvme::GetLogPage log, MutableBytes into);
 
-  const ControllerFacts& facts() const noexcept { return facts_; }
+  const nvme::ControllerFacts& facts() const noexcept { return facts_; }
   std::uint16_t cntlid() const noexcept { return cntlid_; }
   std::uint16_t queues() const noexcept { return queues_; }
 
@@ -68,7 +69,7 @@ class Session final : public Connection::Owner {
   const Target& target_;
   Owner* owner_;
   std::unique_ptr<Connection> connection_;
-  ControllerFacts facts_;
+  nvme::ControllerFacts facts_;
   nvme::ControllerConfiguration configuration_{};
   std::uint16_t cntlid_ = 0;
   std::uint16_t queues_ = 1;

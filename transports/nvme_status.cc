@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "transports/nvmeof/status.h"
+#include "transports/nvme_status.h"
 
 #include <array>
 #include <cstdio>
 
 #include "lib/wire/fabrics/fabrics_command.h"
 
-namespace netstor::nvmeof {
+namespace netstor::nvme {
 
 namespace {
-
-using nvme::CommandStatus;
-using nvme::FabricsStatus;
-using nvme::GenericStatus;
-using nvme::MediaStatus;
-using nvme::NvmStatus;
-using nvme::Status;
-using nvme::StatusDialect;
 
 // `untouched`: the controller refuses before it begins.
 struct Meaning {
@@ -82,8 +74,8 @@ Meaning meaning_of(Status status, StatusDialect dialect) noexcept {
                                                                : std::span<const Meaning>(kNvm)) {
     if (each.status.is(status)) return each;
   }
-  // The only path that a device has (see namespace.h) is none any more, and is brought up again.
-  if (status.sct() == nvme::StatusType::path_related && !status.dnr())
+  // The only path that a device has (see nvmeof/namespace.h) is none any more, and is brought up again.
+  if (status.sct() == StatusType::path_related && !status.dnr())
     return {status, ErrorKind::disconnected, false};
   return {status, ErrorKind::device_error, false};
 }
@@ -95,29 +87,29 @@ struct Advice {
 
 /// For the parameter of Connect that the target names.
 constexpr struct {
-  nvme::ConnectRefused where;
+  ConnectRefused where;
   Advice advice;
 } kRefusedParameters[] = {
-    {nvme::kRefusedSubnqn,
+    {kRefusedSubnqn,
      {ErrorKind::not_found,
       ": no such subsystem for this host; a discovery at the same address lists what there is"}},
-    {nvme::kRefusedHostnqn,
+    {kRefusedHostnqn,
      {ErrorKind::invalid_argument, ": it takes our host NQN for none; set VolumeOptions::host_nqn"}},
-    {nvme::kRefusedHostid,
+    {kRefusedHostid,
      {ErrorKind::invalid_argument, ": it does not take our host identifier; set VolumeOptions::host_nqn"}},
-    {nvme::kRefusedCntlid, {ErrorKind::not_found, ": the controller is gone; open the volume again"}},
-    {nvme::kRefusedQid,
+    {kRefusedCntlid, {ErrorKind::not_found, ": the controller is gone; open the volume again"}},
+    {kRefusedQid,
      {ErrorKind::invalid_argument, ": it does not take so many queues; lower VolumeOptions::queues"}},
-    {nvme::kRefusedSqsize,
+    {kRefusedSqsize,
      {ErrorKind::invalid_argument, ": it does not take the queue's size; lower VolumeOptions::queue_depth"}},
-    {nvme::kRefusedKato,
+    {kRefusedKato,
      {ErrorKind::invalid_argument, ": it does not take the time; change VolumeOptions::keep_alive"}},
 };
 
 /// What to do when a Connect is refused; `dw0` says where the target saw the fault.
 Advice advice_of(Status status, std::uint32_t dw0, ErrorKind kind) noexcept {
   if (status.is(FabricsStatus::connect_invalid_parameters)) {
-    const nvme::ConnectRefused where = nvme::decode_connect_refused(dw0);
+    const ConnectRefused where = decode_connect_refused(dw0);
     for (const auto& each : kRefusedParameters) {
       if (each.where == where) return each.advice;
     }
@@ -144,7 +136,7 @@ Error error_of(Status status, StatusDialect dialect, std::string_view what, std:
   std::array<char, 40> code{};
   std::snprintf(code.data(), code.size(), " (NVMe status %03Xh)", status.raw() & 0x7FFu);
   const OpResult failure = result_of(status, dialect, false);
-  std::string text = std::string(what) + ": " + std::string(nvme::to_string(status, dialect)) + code.data();
+  std::string text = std::string(what) + ": " + std::string(to_string(status, dialect)) + code.data();
   ErrorKind kind = failure.kind;
   if (dialect == StatusDialect::fabrics) {
     const Advice advice = advice_of(status, static_cast<std::uint32_t>(result), kind);
@@ -154,4 +146,4 @@ Error error_of(Status status, StatusDialect dialect, std::string_view what, std:
   return {kind, std::move(text), Effect::none, Origin::nvme, failure.native};
 }
 
-}  // namespace netstor::nvmeof
+}  // namespace netstor::nvme

@@ -2,22 +2,21 @@
 //
 // What NVMe statuses mean to the caller.
 
-#include "transports/nvmeof/status.h"
+#include "transports/nvme_status.h"
 
 #include <gtest/gtest.h>
 
-namespace netstor::nvmeof {
+namespace netstor::nvme {
 namespace {
 
 // Linux's target answers with 183h where its store cannot do Write Zeroes or deallocate, although it offers
 // them.
-TEST(NvmeofStatus, TakesTheSizeLimitForNotSupported) {
-  const OpResult result =
-      result_of(nvme::NvmStatus::command_size_limit_exceeded, nvme::StatusDialect::nvm, true);
+TEST(NvmeStatus, TakesTheSizeLimitForNotSupported) {
+  const OpResult result = result_of(NvmStatus::command_size_limit_exceeded, StatusDialect::nvm, true);
   EXPECT_EQ(result.kind, ErrorKind::unsupported);
   EXPECT_EQ(result.effect, Effect::none);
   EXPECT_EQ(result.native, 0x183);
 }
 
 }  // namespace
-}  // namespace netstor::nvmeof
+}  // namespace netstor::nvme
