@@ -226,28 +226,9 @@ struct Opening {
 }  // namespace
 
 void IoPort::finish(Op& op, OpResult result) noexcept {
-  const bool first = finished_ == nullptr;
-  finish_in_poll(op, result);
+  const bool first = finished_.empty();
+  finished_.add(op, result);
   if (first && outside_) wake();
-}
-
-void IoPort::finish_in_poll(Op& op, OpResult result) noexcept {
-  op.result = result;
-  op.next = nullptr;
-  *finished_tail_ = &op;
-  finished_tail_ = &op.next;
-}
-
-unsigned IoPort::run_finished(unsigned max) noexcept {
-  unsigned done = 0;
-  while (finished_ != nullptr && done < max) {
-    Op& op = *finished_;
-    finished_ = op.next;
-    if (finished_ == nullptr) finished_tail_ = &finished_;
-    ++done;
-    op.complete(op);
-  }
-  return done;
 }
 
 void IoPort::connect(ConnectOp& op) { (new Connecting(*this, op))->start(); }

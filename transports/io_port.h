@@ -9,6 +9,7 @@
 #include <netstor/metrics.h>
 
 #include "transports/file.h"
+#include "transports/finished_ops.h"
 
 #include <utility>
 
@@ -39,7 +40,7 @@ class IoPort : public Port {
   /// Completes `op` from the next poll(). For what is decided before the kernel is asked, and after.
   void finish(Op& op, OpResult result) noexcept;
   /// The same from within poll(), which completes it before it returns or says that there is more.
-  void finish_in_poll(Op& op, OpResult result) noexcept;
+  void finish_in_poll(Op& op, OpResult result) noexcept { finished_.add(op, result); }
 
   /// `events` as for poll(2). A watch that is dropped is not heard of again.
   virtual Watch& make_watch(int fd, void (*ready)(Watch&) noexcept, void* user) = 0;
@@ -51,16 +52,15 @@ class IoPort : public Port {
   virtual Result<std::unique_ptr<Device>> make_device(const OpenedFile& file) = 0;
 
  protected:
-  unsigned run_finished(unsigned max) noexcept;
-  bool has_finished() const noexcept { return finished_ != nullptr; }
+  unsigned run_finished(unsigned max) noexcept { return finished_.run(max); }
+  bool has_finished() const noexcept { return !finished_.empty(); }
   /// Someone else waits on fd(): what poll() has to do must show there from now on.
   void watched_from_outside() const noexcept { outside_ = true; }
   bool is_watched_from_outside() const noexcept { return outside_; }
 
  private:
   PortContext& context_;
-  Op* finished_ = nullptr;
-  Op** finished_tail_ = &finished_;
+  FinishedOps finished_;
   mutable bool outside_ = false;
 };
 

@@ -28,27 +28,8 @@ NvmeofPort::NvmeofPort(PortContext& context, Port& links)
 
 NvmeofPort::~NvmeofPort() { NETSTOR_ASSERT(connections_ == nullptr); }
 
-unsigned NvmeofPort::poll(unsigned max) {
-  unsigned completed = 0;
-  while (ready_ != nullptr && completed < max) {
-    Op& op = *ready_;
-    ready_ = op.next;
-    if (ready_ == nullptr) ready_end_ = &ready_;
-    ++completed;
-    op.complete(op);
-  }
-  return completed;
-}
-
 void NvmeofPort::flush() {
   for (Connection* each = connections_; each != nullptr; each = each->next) each->flush();
-}
-
-void NvmeofPort::finish(Op& op, OpResult result) noexcept {
-  op.result = result;
-  op.next = nullptr;
-  *ready_end_ = &op;
-  ready_end_ = &op.next;
 }
 
 void NvmeofPort::add(Connection& connection) noexcept {

@@ -7,6 +7,7 @@
 #include <netstor/options.h>
 #include <netstor/task.h>
 
+#include "transports/finished_ops.h"
 #include "transports/nvmeof/connection.h"
 #include "transports/nvmeof/host_identity.h"
 
@@ -26,7 +27,7 @@ class NvmeofPort final : public Port {
   NvmeofPort(PortContext& context, Port& links);
   ~NvmeofPort() override;
 
-  unsigned poll(unsigned max) override;
+  unsigned poll(unsigned max) override { return finished_.run(max); }
   void flush() override;
   bool waits() const noexcept override { return false; }
   int fd() const noexcept override { return -1; }
@@ -40,7 +41,7 @@ class NvmeofPort final : public Port {
   detail::Loop& loop() noexcept { return context_.loop(); }
 
   /// Queues `op` to be completed by poll().
-  void finish(Op& op, OpResult result) noexcept;
+  void finish(Op& op, OpResult result) noexcept { finished_.add(op, result); }
 
   Result<Target> target_of(std::string_view uri, const void* options) const;
 
@@ -57,8 +58,7 @@ class NvmeofPort final : public Port {
   Port& links_;
   HostIdentity machine_;
   Connection* connections_ = nullptr;
-  Op* ready_ = nullptr;
-  Op** ready_end_ = &ready_;
+  FinishedOps finished_;
 };
 
 }  // namespace netstor::nvmeof
