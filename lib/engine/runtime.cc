@@ -40,10 +40,7 @@ Metrics Runtime::metrics() {
 Result<Runtime::Registration> Runtime::register_memory(MutableBytes memory) {
   Registration registration(engine_.get(), memory);
   for (unsigned i = 0; i < shards(); ++i) {
-    auto done = shard(i).run_on([memory]() -> Result<void> {
-      NETSTOR_TRY_RETURN(Port * port, detail::this_shard_loop().port("file"));
-      return port->register_memory(memory);
-    });
+    auto done = shard(i).run_on([memory] { return detail::this_shard_loop().register_memory(memory); });
     if (auto result = done.get(); !result) return std::move(result).error();
   }
   return registration;
@@ -53,8 +50,7 @@ Runtime::Registration::~Registration() {
   if (engine_ == nullptr) return;
   for (unsigned i = 0; i < engine_->shards(); ++i) {
     auto done = engine_->loop(i).shard().run_on([memory = memory_]() -> Result<void> {
-      NETSTOR_TRY_RETURN(Port * port, detail::this_shard_loop().port("file"));
-      port->forget_memory(memory);
+      detail::this_shard_loop().forget_memory(memory);
       return {};
     });
     static_cast<void>(done.get());

@@ -83,6 +83,7 @@ Result<Port*> ShardLoop::port(std::string_view scheme) {
   }
   auto made = chosen->make_port(*this);
   if (!made) return std::move(made).error();
+  for (const MutableBytes memory : registered_) NETSTOR_CHECK_RETURN((*made)->register_memory(memory));
   ports_.emplace_back(chosen, *std::move(made));
   Port* const port = ports_.back().second.get();
   if (epoll_ >= 0 && port->waits()) {
@@ -90,6 +91,19 @@ Result<Port*> ShardLoop::port(std::string_view scheme) {
     ::epoll_ctl(epoll_, EPOLL_CTL_ADD, port->fd(), &event);
   }
   return port;
+}
+
+Result<void> ShardLoop::register_memory(MutableBytes memory) {
+  NETSTOR_CHECK_RETURN(port("file"));
+  for (auto& [driver, port] : ports_) NETSTOR_CHECK_RETURN(port->register_memory(memory));
+  registered_.push_back(memory);
+  return {};
+}
+
+void ShardLoop::forget_memory(MutableBytes memory) noexcept {
+  const auto same = [&](MutableBytes each) { return each.data() == memory.data(); };
+  std::erase_if(registered_, same);
+  for (auto& [driver, port] : ports_) port->forget_memory(memory);
 }
 
 void ShardLoop::run_blocking(Runnable& work, Runnable& done) noexcept {

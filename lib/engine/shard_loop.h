@@ -62,6 +62,10 @@ class ShardLoop final : public Loop, public PortContext {
   Result<Port*> port(std::string_view scheme) override;
   void run_blocking(Runnable& work, Runnable& done) noexcept override;
 
+  /// With every port of the shard, those to come among them.
+  Result<void> register_memory(MutableBytes memory);
+  void forget_memory(MutableBytes memory) noexcept;
+
   /// One turn without blocking; false when nothing happened.
   bool turn() noexcept;
   /// Turns and sleeps until stop() was posted and done. The shard's thread.
@@ -96,6 +100,7 @@ class ShardLoop final : public Loop, public PortContext {
   Config config_;
   Shard shard_;
   std::vector<std::pair<Driver*, std::unique_ptr<Port>>> ports_;
+  std::vector<MutableBytes> registered_;
   TimerHeap timers_;
   Mailbox mailbox_;
   Metrics metrics_;
