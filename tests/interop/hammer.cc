@@ -5,7 +5,7 @@
 //
 //   hammer URI [seconds=5] [shards=2] [depth=4] [span=BYTES] [queue_depth=128] [header_digest=0]
 //          [data_digest=0] [keep_alive_ms=15000] [io_timeout_ms=30000] [path_loss_ms=60000] [driver=auto]
-//          [read_only=0] [largest=BLOCKS]
+//          [read_only=0] [largest=BLOCKS] [registered=0]
 
 #include <netstor/netstor.h>
 
@@ -17,6 +17,7 @@
 #include <cstring>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <thread>
 
 namespace netstor {
@@ -59,18 +60,18 @@ struct Tally {
 class Worker {
  public:
   Worker(Volume volume, std::uint64_t first, std::uint64_t blocks, std::uint64_t largest, bool writes,
-         std::uint64_t seed)
+         MutableBytes memory, std::uint64_t seed)
       : volume_(std::move(volume)),
         block_(volume_.block_bytes()),
         first_(first),
         versions_(blocks, kForgotten),
         largest_(largest),
         writes_(writes),
-        random_(seed) {}
+        random_(seed),
+        out_(memory.first(memory.size() / 2)),
+        in_(memory.subspan(memory.size() / 2)) {}
 
   Task<void> run(const std::atomic<bool>* stop) {
-    NETSTOR_TRY(out_, Buffer::allocate(largest_ * block_));
-    NETSTOR_TRY(in_, Buffer::allocate(largest_ * block_));
     while (!stop->load(std::memory_order_relaxed)) {
       auto step = turn();
       NETSTOR_CHECK(co_await std::move(step));
@@ -86,8 +87,8 @@ class Worker {
     bytes_ = count * block_;
     const auto verb = writes_ ? static_cast<Verb>(random_.next() % kVerbNames.size()) : Verb::read;
     if (unsupported_[static_cast<unsigned>(verb)]) co_return ok();
-    const bool known =
-        std::none_of(lane(), lane() + count, [](auto version) { return version == kForgotten; });
+    const bool known = std::none_of(
+        lane(), lane() + count, [](auto version) { return version == kForgotten || version == kRetired; });
     if ((verb == Verb::compare || verb == Verb::compare_and_write) && !known) co_return ok();
     if (verb == Verb::compare_and_write && bytes_ > volume_.info().atomic_bytes) co_return ok();
     next_ += 2;
@@ -101,7 +102,7 @@ class Worker {
 
   Future<void> ask(Verb verb) {
     const std::uint64_t offset = (first_ + at_) * block_;
-    const MutableBytes out = out_.bytes().first(bytes_), in = in_.bytes().first(bytes_);
+    const MutableBytes out = out_.first(bytes_), in = in_.first(bytes_);
     fill(out, next_);
     switch (verb) {
       case Verb::read:
@@ -162,11 +163,11 @@ class Worker {
   }
 
   void check(std::uint64_t count) {
-    const MutableBytes want = out_.bytes().first(bytes_);
+    const MutableBytes want = out_.first(bytes_);
     fill_as_stored(want);
     for (std::uint64_t i = 0; i < count; ++i) {
       if (lane()[i] == kForgotten || lane()[i] == kRetired) continue;
-      if (std::memcmp(want.data() + i * block_, in_.bytes().data() + i * block_, block_) != 0) {
+      if (std::memcmp(want.data() + i * block_, in_.data() + i * block_, block_) != 0) {
         wrong(Verb::read, "block " + std::to_string(first_ + at_ + i) + " is not what was written");
       }
     }
@@ -204,7 +205,7 @@ class Worker {
   const std::uint64_t largest_;
   const bool writes_;
   Random random_;
-  Buffer out_, in_;
+  const MutableBytes out_, in_;
   std::uint64_t at_ = 0, bytes_ = 0, next_ = 2;
   bool lying_ = false;
   std::array<bool, kVerbNames.size()> unsupported_{};
@@ -263,12 +264,20 @@ Result<void> hammer(const Settings& settings) {
       std::min(settings.number("span", ~std::uint64_t{0}), volume.size_bytes()) / volume.block_bytes();
   const std::uint64_t lane = std::min(kLaneBlocks, blocks / std::max<std::uint64_t>(lanes, 1));
   const std::uint64_t largest = std::min(settings.number("largest", 64), lane);
+  NETSTOR_TRY_RETURN(Buffer memory, Buffer::allocate(std::max<std::uint64_t>(lanes, 1) * 2 * largest *
+                                                     volume.block_bytes()));
+  std::optional<Runtime::Registration> registration;
+  if (settings.number("registered", 0) != 0) {
+    NETSTOR_TRY_RETURN(registration, runtime.register_memory(memory.bytes()));
+  }
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<Future<void>> ends;
   std::atomic<bool> stop = false;
   for (std::uint64_t i = 0; i < lanes; ++i) {
-    workers.push_back(
-        std::make_unique<Worker>(volume, i * (blocks / lanes), lane, largest, volume.info().writable, i + 1));
+    workers.push_back(std::make_unique<Worker>(
+        volume, i * (blocks / lanes), lane, largest, volume.info().writable,
+        memory.bytes().subspan(i * 2 * largest * volume.block_bytes(), 2 * largest * volume.block_bytes()),
+        i + 1));
     ends.push_back(runtime.shard(static_cast<unsigned>(i % runtime.shards()))
                        .run_on([worker = workers.back().get(), &stop] { return worker->run(&stop); }));
   }
