@@ -22,6 +22,9 @@ std::span<Driver* const> drivers() noexcept {
     &posix_driver(),
     &sim_driver(),
     &nvmeof_driver(),
+#if NETSTOR_HAVE_URING
+    &nvme_driver(),
+#endif
   };
   return all;
 }

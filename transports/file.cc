@@ -3,6 +3,8 @@
 
 #include <netstor/uri.h>
 
+#include "transports/descriptor.h"
+
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -12,29 +14,12 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-#include <utility>
 
 namespace netstor {
 namespace {
 
 constexpr std::uint32_t kSectorBytes = 512;
 constexpr std::uint32_t kZeroBytesMax = 16 << 20;
-
-/// Closes the descriptor unless it was taken.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) noexcept : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const noexcept { return fd_; }
-  int take() noexcept { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 struct Alignment {
   std::uint32_t memory = 0;

@@ -5,8 +5,15 @@
 //   nvme+tcp://HOST[:4420]/SUBSYSTEM-NQN[?ns=1]   a namespace of an NVMe/TCP subsystem
 //   nvme+tcp://HOST[:4420]                        its discovery service
 //   s3://BUCKET[?endpoint=URL&region=NAME]        a bucket (bucket.h); the tool takes s3://BUCKET/KEY, too
+//   nvme:///dev/ngXnY[?poll=1]                    a namespace of a local NVMe disk, by its character device
 //   file:///PATH                                  a local file or block device
 //   sim://NAME                                    a simulated device of the sim driver (tests)
+//
+// nvme:// passes commands to the disk past the kernel's block layer (io_uring, Linux 5.19; for others than
+// root 6.2): all that the disk can do, straight from and into your memory. poll=1 looks for completions
+// instead of being interrupted, where the kernel has poll queues for the disk (module nvme, poll_queues=N;
+// Linux 6.5), and uses interrupts elsewhere; VolumeInfo::description says which. Nothing is cached, and
+// nobody is locked out: a mounted file system on the same disk knows nothing of it.
 //
 // IPv6 hosts stand in brackets. Query values are percent-encoded. Sizes take B, KiB, MiB, GiB, TiB.
 //

@@ -85,6 +85,12 @@ class Errors(tool_support.Case):
     def test_a_scheme_without_a_driver(self):
         self.refuse(netstor("info", "carrier+pigeon://loft/1"), 1, "--capabilities")
 
+    def test_a_local_nvme_disk_that_is_not_there(self):
+        known = {each["name"]: each["available"]
+                 for each in netstor("info", "--capabilities", "--json").json["capabilities"]}
+        hint = "ls /dev/ng" if known.get("driver.nvme") else "--capabilities"
+        self.refuse(netstor("info", "nvme:///dev/ng99n99"), 1, hint)
+
 
 class ReadAndWrite(tool_support.Case):
     def test_bytes_anywhere_come_back_and_their_neighbours_stay(self):

@@ -66,7 +66,7 @@ Result<Volume> open_volume(Runtime& runtime, const Common& common, const std::st
                        "a volume is nvme+tcp://HOST[:PORT]/NQN, or file:// and an absolute path");
   }
   NETSTOR_TRY_RETURN(const Uri parsed, Uri::parse(uri));
-  if (parsed.scheme.starts_with("nvme") && (parsed.path.empty() || parsed.path == "/")) {
+  if (parsed.scheme.starts_with("nvme+") && (parsed.path.empty() || parsed.path == "/")) {
     return usage_error(uri + " names a server, not a volume",
                        "`netstor discover " + uri + "` lists its volumes");
   }

@@ -24,11 +24,14 @@ std::string_view advice(const Error& error) {
       return "is the host reachable, and the port open? --timeout waits longer";
     case ErrorKind::not_found:
       if (error.text().find("connect to ") != std::string::npos) return "is the host's name right?";
+      if (error.text().find("nvme:///") != std::string::npos) return "`ls /dev/ng*` shows what there is";
       if (system) return "a file:/// volume must exist: `truncate -s 1G FILE` makes one";
       return "`netstor discover nvme+tcp://HOST[:PORT]` lists what a server offers";
     case ErrorKind::unsupported:
       return "`netstor info --capabilities` says what this build and machine can do, and why not";
     case ErrorKind::permission_denied:
+      if (error.text().find("nvme:///") != std::string::npos)
+        return "try it as root, or from Linux 6.2 on give the device to your group";
       if (system) return "who owns the file, and is it writable?";
       return "does the server allow this host (its NQN), and is the volume writable?";
     case ErrorKind::no_space:

@@ -54,7 +54,9 @@ void add_connection(CLI::App& verb, Common& common);
 CLI::Option* add_size(CLI::App& verb, const std::string& name, std::uint64_t& value, const std::string& text);
 /// A required positional volume.
 CLI::Option* add_uri(CLI::App& verb, std::string& uri,
-                     const char* text = "The volume: nvme+tcp://HOST[:PORT]/NQN[?ns=N] or file:///PATH");
+                     const char* text =
+                         "The volume: nvme+tcp://HOST[:PORT]/NQN[?ns=N], "
+                         "nvme:///dev/ngXnY or file:///PATH");
 
 /// True for what names a volume; anything else is a path.
 bool is_uri(std::string_view text);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// The driver on io_uring: TCP links, local files and block devices.
+// The drivers on io_uring: TCP links, local files and block devices; and local NVMe disks, whose commands it
+// passes through.
 
 #include <netstor/capabilities.h>
 #include <netstor/ext/driver.h>
@@ -10,6 +11,7 @@
 namespace netstor {
 
 Driver& uring_driver() noexcept;
+Driver& nvme_driver() noexcept;
 
 /// What this kernel's io_uring can do, for capabilities().
 std::vector<Capability> uring_capabilities();

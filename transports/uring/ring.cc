@@ -37,11 +37,13 @@ Ring::~Ring() {
   if (event_fd_ >= 0) ::close(event_fd_);
 }
 
-int Ring::open() noexcept {
+int Ring::open(Kind kind) noexcept {
   int result = -ENOSYS;
+  const unsigned extra = (kind == Kind::ordinary ? 0U : IORING_SETUP_SQE128 | IORING_SETUP_CQE32) |
+                         (kind == Kind::polled_passthrough ? IORING_SETUP_IOPOLL : 0U);
   for (const unsigned flags : kSetups) {
     io_uring_params params{};
-    params.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+    params.flags = flags | extra | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
     params.cq_entries = kCompletions;
     result = io_uring_queue_init_params(kEntries, &ring_, &params);
     // Locked memory: kernels before 5.12 count the rings against it.
@@ -50,6 +52,7 @@ int Ring::open() noexcept {
     open_ = true;
     modern_ = (flags & IORING_SETUP_SINGLE_ISSUER) != 0;
     enabled_ = (flags & IORING_SETUP_R_DISABLED) == 0;
+    completion_shift_ = kind == Kind::ordinary ? 0 : 1;
     const unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_FAST_POLL;
     if ((ring_.features & needed) != needed) return -EOPNOTSUPP;
     register_tables();
@@ -122,7 +125,7 @@ unsigned Ring::reap(unsigned max) noexcept {
   while (done < max) {
     const unsigned head = *ring_.cq.khead;
     if (head == io_uring_smp_load_acquire(ring_.cq.ktail)) break;
-    const io_uring_cqe cqe = ring_.cq.cqes[head & ring_.cq.ring_mask];
+    const io_uring_cqe cqe = ring_.cq.cqes[(head & ring_.cq.ring_mask) << completion_shift_];
     // Before the callback: it may poll again, and it may need the room.
     io_uring_cq_advance(&ring_, 1);
     if (cqe.user_data == 0) continue;

@@ -26,13 +26,19 @@ struct Request {
 
 class Ring {
  public:
+  enum class Kind : std::uint8_t {
+    ordinary,
+    passthrough,         ///< entries of 128 and 32 bytes, which carry a device's own commands (5.19)
+    polled_passthrough,  ///< the same; completions are looked for in the device, nothing interrupts (6.1)
+  };
+
   explicit Ring(Metrics& metrics) noexcept : metrics_(metrics) {}
   ~Ring();
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
   /// 0 or a negative errno value. The ring belongs to the thread that first uses it otherwise.
-  int open() noexcept;
+  int open(Kind kind = Kind::ordinary) noexcept;
   /// A descriptor that is readable from the next completion, or work for enter(), until it is drained. The
   /// ring's own is not: kernels since 6.3 do not wake its pollers for deferred work. -1: none left.
   int event_fd() noexcept;
@@ -111,6 +117,7 @@ class Ring {
   bool open_ = false;
   bool enabled_ = false;
   bool modern_ = false;
+  unsigned completion_shift_ = 0;  // large completions take two places each
   pid_t thread_ = 0;
   int event_fd_ = -1;
   std::vector<int> free_files_;
