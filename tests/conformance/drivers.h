@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Every driver that is held to the contract (include/netstor/ext/driver.h). To add one: a Site that says how
-// it is reached, when none here will do, and a line in kSubjects.
+// it is reached, when none here will do, and a line in kLinks or devices().
 
 #include "lib/base/clock.h"
 #include "tests/conformance/site.h"
@@ -15,6 +15,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 
 namespace netstor::conformance {
 
@@ -85,6 +86,54 @@ class KernelSite : public Site {
   std::vector<int> fds_;
 };
 
+/// One disk of this machine, as large as the suite wants it; wiped before each test.
+class DiskSite final : public Site {
+ public:
+  DiskSite(std::string_view driver, std::string uri) : uri_(std::move(uri)) {
+    start(driver_named(driver), SteadyClock::instance(), false, uri_.substr(0, uri_.find(':')));
+  }
+  ~DiskSite() override { end(); }
+  std::string host() const override { return {}; }
+  bool makes_devices() const override { return false; }
+
+  std::string new_device_uri() override {
+    OpenOp open;
+    open.uri = uri_;
+    until_done([&] { port().open(open); }, open);
+    if (!open.result.ok) {
+      ADD_FAILURE() << open.result.error("open") << "; " << open.detail;
+      return uri_;
+    }
+    const std::vector<std::byte> zeroes(64 << 10);
+    const iovec piece{const_cast<std::byte*>(zeroes.data()), zeroes.size()};
+    DeviceOp write;
+    write.verb = DeviceVerb::write;
+    write.length = zeroes.size();
+    write.pieces = &piece;
+    write.piece_count = 1;
+    const std::uint64_t size = open.device->limits().size_bytes;
+    for (write.offset = 0; write.offset + write.length <= size; write.offset += write.length) {
+      until_done([&] { EXPECT_EQ(open.device->submit(write), Submit::accepted); }, write);
+      EXPECT_TRUE(write.result.ok) << write.result.error("wipe");
+    }
+    Op closed;
+    until_done([&] { open.device->close(closed); }, closed);
+    return uri_;
+  }
+
+ private:
+  template <class Start>
+  void until_done(Start start_it, Op& op) {
+    bool done = false;
+    op.user = &done;
+    op.complete = [](Op& completed) noexcept { *static_cast<bool*>(completed.user) = true; };
+    start_it();
+    EXPECT_TRUE(wait([&] { return done; }));
+  }
+
+  const std::string uri_;
+};
+
 class SimSite : public Site {
  public:
   SimSite() { start(driver_named("sim"), world_, true); }
@@ -136,14 +185,34 @@ inline const Subject kLinks[] = {
     {"tls_sim", []() -> std::unique_ptr<Site> { return std::make_unique<TlsSite<SimSite>>(); }, false, true},
 };
 
-inline const Subject kSubjects[] = {
-    {"uring", []() -> std::unique_ptr<Site> { return std::make_unique<KernelSite>("uring"); }, true},
-    {"posix", []() -> std::unique_ptr<Site> { return std::make_unique<KernelSite>("posix"); }, true},
-    {"sim", []() -> std::unique_ptr<Site> { return std::make_unique<SimSite>(); }, false},
-};
+/// Disks that are there, and may be wiped: the environment's NETSTOR_CONFORMANCE_DISKS names them by URI,
+/// with "driver=uri" between spaces. tests/interop has a machine with such disks.
+inline std::vector<Subject> disks() {
+  std::vector<Subject> found;
+  const char* const names = std::getenv("NETSTOR_CONFORMANCE_DISKS");
+  std::istringstream words(names != nullptr ? names : "");
+  for (std::string word; words >> word;) {
+    const auto equals = word.find('=');
+    const std::string driver = word.substr(0, equals), uri = word.substr(equals + 1);
+    std::string name = driver + "_disk" + std::to_string(found.size());
+    found.push_back({name, [driver, uri] { return std::make_unique<DiskSite>(driver, uri); }, true});
+  }
+  return found;
+}
+
+inline std::vector<Subject> devices() {
+  std::vector<Subject> all = {
+      {"uring", []() -> std::unique_ptr<Site> { return std::make_unique<KernelSite>("uring"); }, true},
+      {"posix", []() -> std::unique_ptr<Site> { return std::make_unique<KernelSite>("posix"); }, true},
+      {"sim", []() -> std::unique_ptr<Site> { return std::make_unique<SimSite>(); }, false},
+  };
+  for (Subject& disk : disks()) all.push_back(std::move(disk));
+  return all;
+}
 
 inline void Conformance::SetUp() {
-  const std::string name = GetParam().tls ? std::string(GetParam().name).substr(4) : GetParam().name;
+  std::string name = GetParam().tls ? GetParam().name.substr(4) : GetParam().name;
+  name = name.substr(0, name.find('_'));
   if (!is_in_build(name)) GTEST_SKIP() << "the driver '" << name << "' is not in this build";
   if (GetParam().kernel) {
     if (const auto why_not = driver_named(name).probe()) GTEST_SKIP() << name << ": " << *why_not;

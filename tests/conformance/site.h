@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
@@ -51,8 +52,10 @@ class Site {
   virtual std::optional<Address> silent_address() { return std::nullopt; }
   /// Ends an accepted connection so that the peer hears a reset; false when the driver cannot.
   virtual bool reset(const Ticket&) { return false; }
-  /// The name of a device that is not there yet: OpenOp::create makes it.
+  /// The name of a device that is not there yet: OpenOp::create makes it. A site that cannot make one wipes
+  /// the one that it has.
   virtual std::string new_device_uri() = 0;
+  virtual bool makes_devices() const { return true; }
   /// The file behind the URI; empty when there is none.
   virtual std::string path_of(const std::string&) const { return {}; }
 
@@ -87,7 +90,7 @@ class Site {
 
  protected:
   Site() = default;
-  void start(Driver& driver, const Clock& clock, bool simulated) {
+  void start(Driver& driver, const Clock& clock, bool simulated, std::string_view scheme = "tcp") {
     for (unsigned i = 0; i < 2; ++i) {
       loops_.push_back(std::make_unique<detail::ShardLoop>(detail::ShardLoop::Config{
           .index = i,
@@ -97,8 +100,11 @@ class Site {
           .blocking = simulated ? nullptr : &blocking_,
       }));
       detail::current_loop = loops_.back().get();
-      auto port = loops_.back()->port("tcp");
-      if (!port) ADD_FAILURE() << port.error();
+      auto port = loops_.back()->port(scheme);
+      if (!port) {
+        ADD_FAILURE() << port.error();
+        std::abort();
+      }
       ports_.push_back(port.value());
     }
     detail::current_loop = loops_[0].get();
@@ -125,8 +131,8 @@ class Site {
 
 /// A driver in the table of drivers.h.
 struct Subject {
-  const char* name;
-  std::unique_ptr<Site> (*make)();
+  std::string name;
+  std::function<std::unique_ptr<Site>()> make;
   bool kernel;       ///< sockets and files of this system: what only they can show is tested
   bool tls = false;  ///< links alone, over those of the driver `name` ends with
 };

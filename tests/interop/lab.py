@@ -36,7 +36,8 @@ class Peer:
     group: str                    # kernel, disk, tools or s3
     modules: tuple = ()
     where: str = "guest"          # or host: no virtual machine
-    nvme_disk_mib: int = 0        # an emulated disk of this size, /dev/nvme0n1
+    nvme_disks_mib: tuple = ()    # emulated disks of these sizes; serial numbers netstor0, netstor1, …
+    append: str = ""              # for the kernel's command line
     host_server: bool = False     # netstord runs on the host; NETSTOR_OUTSIDE has its address
     limit_s: int = 900
 
