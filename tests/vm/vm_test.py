@@ -3,10 +3,13 @@
 """What ./dev vm promises: the command's output and status, a host that stays as it was, and, when something
 goes wrong, an end within its time with the reason."""
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
+import uuid
 
 HERE = pathlib.Path(__file__).resolve().parent
 RUN = HERE / "run"
@@ -18,6 +21,26 @@ def vm(*words, timeout=300):
     done = subprocess.run([str(RUN), *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout,
                           text=True, check=False)
     return done.returncode, done.stdout, done.stderr
+
+
+def machines(mark):
+    """The QEMUs whose command line has the mark."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes()
+        except OSError:
+            continue
+        if mark.encode() in words and b"qemu" in words.split(b"\0")[0]:
+            found.append(path.parent.name)
+    return found
+
+
+def wait_until(so, seconds=60):
+    end = time.monotonic() + seconds
+    while not so() and time.monotonic() < end:
+        time.sleep(0.1)
+    return so()
 
 
 class Vm(unittest.TestCase):
@@ -36,9 +59,25 @@ class Vm(unittest.TestCase):
             self.assertFalse(unshared.exists())
 
     def test_ends_a_command_that_hangs(self):
-        code, out, err = vm("--limit", "2", "--", "echo begun; sleep 1000")
+        mark = f"netstor.test={uuid.uuid4()}"
+        code, out, err = vm("--limit", "2", "--append", mark, "--", "echo begun; sleep 1000")
         self.assertEqual((code, out), (124, "begun\n"), err)
         self.assertIn("the command took longer than 2 s", err)
+        self.assertEqual(machines(mark), [])
+
+    def test_leaves_no_machine_behind_when_it_is_killed(self):
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            mark = f"netstor.test={uuid.uuid4()}"
+            child = subprocess.Popen([str(RUN), "--append", mark, "--", "sleep 1000"],
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL)
+            try:
+                self.assertTrue(wait_until(lambda: machines(mark) or child.poll() is not None))
+                self.assertIsNone(child.poll())
+            finally:
+                child.send_signal(number)
+                child.wait(60)
+            self.assertTrue(wait_until(lambda: not machines(mark)), number)
 
     def test_says_why_a_guest_died(self):
         code, _, err = vm("--", "echo c >/proc/sysrq-trigger; sleep 100")
