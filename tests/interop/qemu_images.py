@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""qemu-img: real disk images to a volume and back, through the kernel's device and through files."""
+"""qemu-img, qemu-storage-daemon and nbdkit: real disk images to a volume and back, through the
+kernel's device and through files."""
+import shlex
 import shutil
 
 import lab
 from lab import MIB, call, long_test
 
-PEER = lab.Peer("qemu-img", "tools", modules=("nvme-tcp",))
+PEER = lab.Peer("QEMU's and nbdkit's images", "tools", modules=("nvme-tcp",))
 
 
 class Images(lab.Case):
@@ -51,3 +53,55 @@ class Images(lab.Case):
         disk = self.volume(server, "a").disk
         self.same(raw, disk, 24 * MIB)
         call("fsck.ext4", "-fn", disk)
+
+    def need(self, program, package):
+        if not shutil.which(program):
+            self.skipTest(f"{program} is not installed (Debian: {package})")
+
+    def export(self, name, image):
+        """The image, served by qemu-storage-daemon over NBD; answers its URI."""
+        where = self.folder / f"{name}.socket"
+        child = lab.start("qemu-storage-daemon", "--blockdev", f"driver=file,node-name=file,filename={image}",
+                          "--blockdev", "driver=qcow2,node-name=image,file=file",
+                          "--nbd-server", f"addr.type=unix,addr.path={where}",
+                          "--export", f"type=nbd,id=export,node-name=image,name={name},writable=on")
+        self.addCleanup(lab.finish, child)
+        self.addCleanup(child.terminate)
+        lab.wait_for("qemu-storage-daemon listens", lambda: where.exists() or child.poll() is not None)
+        self.assertIsNone(child.poll(), "qemu-storage-daemon ended")
+        return child, f"nbd+unix:///{name}?socket={where}"
+
+    def convert(self, source, sink):
+        call("qemu-img", "convert", "-n", "-f", "raw", "-O", "raw", source, sink)
+
+    def test_by_qemu_storage_daemon(self):
+        """qemu-storage-daemon: a qcow2 image by NBD to the kernel's device, and from there into another"""
+        self.need("qemu-storage-daemon", "qemu-system-common")
+        raw, qcow2 = self.image()
+        disk = self.volume(self.server("a=24MiB,block=512"), "a").disk
+        self.convert(self.export("source", qcow2)[1], disk)
+        call("blockdev", "--flushbufs", disk)
+        self.same(raw, disk, 24 * MIB)
+        back = self.folder / "back.qcow2"
+        call("qemu-img", "create", "-q", "-f", "qcow2", back, "24M")
+        child, uri = self.export("back", back)
+        self.convert(disk, uri)
+        child.terminate()
+        lab.finish(child)
+        self.assertIn("identical", call("qemu-img", "compare", "-f", "qcow2", "-F", "raw", back, raw).out)
+
+    @long_test
+    def test_by_nbdkit(self):
+        """nbdkit: an image by NBD to the kernel's device, and from there into a file"""
+        self.need("nbdkit", "nbdkit")
+        raw, _ = self.image()
+        disk = self.volume(self.server("a=24MiB,store=memory"), "a").disk
+        back = self.folder / "back"
+        back.touch()
+        lab.os.truncate(back, 24 * MIB)
+        for image, ends in ((raw, f'"$uri" {shlex.quote(disk)}'), (back, f'{shlex.quote(disk)} "$uri"')):
+            call("nbdkit", "-U", "-", "file", image, "--run",
+                 f"qemu-img convert -n -f raw -O raw {ends}")
+        call("blockdev", "--flushbufs", disk)
+        self.same(raw, disk, 24 * MIB)
+        self.same(raw, back, 24 * MIB)

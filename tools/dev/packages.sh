@@ -13,8 +13,8 @@ packages_bench=("${packages_demo[@]}" libgtest-dev libgmock-dev libbenchmark-dev
   libnbd-dev nbdkit libiscsi-dev tgt libcurl4-openssl-dev nginx-light wrk rclone python3-boto3 openssl)
 packages_vm=(qemu-system-x86 busybox-static kmod xz-utils zstd python3 debian-archive-keyring)
 packages_interop=("${packages_demo[@]}" "${packages_vm[@]}" nvme-cli fio e2fsprogs xfsprogs iproute2
-  qemu-utils tshark python3-boto3 awscli s3cmd rclone nginx-light s3fs fuse3 openssl
-  ceph-mon ceph-osd ceph-common radosgw)
+  qemu-utils qemu-system-common nbdkit tshark python3-boto3 awscli s3cmd rclone nginx-light
+  s3fs fuse3 openssl ceph-mon ceph-osd ceph-common radosgw)
 
 # packages_missing NAME...: prints those that dpkg does not have installed.
 packages_missing() {
