@@ -39,6 +39,7 @@ class Peer:
     nvme_disks_mib: tuple = ()    # emulated disks of these sizes; serial numbers netstor0, netstor1, …
     append: str = ""              # for the kernel's command line
     host_server: bool = False     # netstord runs on the host; NETSTOR_OUTSIDE has its address
+    host_hands: bool = False      # OnHost runs our programs there; 127.0.0.1:NETSTOR_INSIDE is port 4420 here
     limit_s: int = 900
 
 
@@ -119,6 +120,31 @@ def random_file(path, size, seed=1):
 def programs():
     """netstord and the tool, as tests/interop/run was told."""
     return os.environ["NETSTOR_NETSTORD"], os.environ["NETSTOR_TOOL"]
+
+
+class OnHost:
+    """One of our programs, run by tests/interop/run on the host, beside the machine. What both see is in
+    folder()."""
+    _count = 0
+
+    @staticmethod
+    def folder():
+        return pathlib.Path(os.environ["NETSTOR_HANDS"])
+
+    def __init__(self, *words):
+        OnHost._count += 1
+        self.words = list(map(str, words))
+        self._answer = self.folder() / f"answer{OnHost._count}"
+        draft = self.folder() / f"draft{OnHost._count}"
+        draft.write_text(json.dumps(self.words))
+        draft.rename(self.folder() / f"ask{OnHost._count}")
+
+    def finish(self, limit_s=WAIT_S, ok=True):
+        wait_for(f"the host has run {' '.join(self.words)}", self._answer.exists, limit_s)
+        answer = Answer(self.words, *json.loads(self._answer.read_text()))
+        if ok is not None and (answer.code == 0) != ok:
+            raise Failed(str(answer))
+        return answer
 
 
 # ---- Our server.
