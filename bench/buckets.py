@@ -194,7 +194,8 @@ class Bench:
             child = subprocess.Popen(
                 ["taskset", "-c", "0", "rclone", "copy", *ends, "--files-from-raw",
                  f"{folder}/names", "--no-traverse", "--no-check-dest", "--s3-no-head",
-                 "--s3-no-check-bucket", "--ignore-checksum", "--transfers", str(depth)],
+                 "--s3-no-check-bucket", "--ignore-checksum", "--transfers", str(depth),
+                 "--retries=1", "--low-level-retries=1"],
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                 env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")})
             peak = 0
@@ -320,12 +321,12 @@ def main():
         bench = Bench(args, ports, folder, query)
         failure = None
         try:
+            bench.idle(pid)
+            bench.queued()
             for _ in range(args.rounds):
                 bench.client()
                 bench.tls()
                 bench.endpoint()
-            bench.queued()
-            bench.idle(pid)
         except (RuntimeError, OSError, subprocess.SubprocessError, KeyboardInterrupt) as error:
             failure = f"bench: {error}"
     table = summarize(bench.rows)

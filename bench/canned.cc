@@ -19,6 +19,7 @@
 
 #include <array>
 #include <charconv>
+#include <csignal>
 #include <string_view>
 
 namespace {
@@ -207,6 +208,7 @@ void accept_all(int listener, int poll) {
 
 int main(int argc, char** argv) {
   pin_to_cpu(static_cast<int>(number(argc, argv, "--cpu", "1")));
+  std::signal(SIGPIPE, SIG_IGN);  // sendfile() has no MSG_NOSIGNAL
   memory = ::memfd_create("canned", MFD_CLOEXEC);
   if (memory < 0 || ::ftruncate(memory, kLargest) != 0) return 1;
   bytes = static_cast<char*>(::mmap(nullptr, kLargest, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0));
