@@ -10,7 +10,8 @@ packages_test=("${packages_demo[@]}" libgtest-dev libgmock-dev clang openssl
 packages_check=("${packages_test[@]}" clang-format clang-tidy libbenchmark-dev)
 packages_fuzz=("${packages_test[@]}" libclang-rt-14-dev)
 packages_bench=("${packages_demo[@]}" libgtest-dev libgmock-dev libbenchmark-dev
-  libnbd-dev nbdkit libiscsi-dev tgt libcurl4-openssl-dev nginx-light wrk rclone python3-boto3 openssl)
+  libnbd-dev nbdkit libiscsi-dev tgt libcurl4-openssl-dev nginx-light wrk rclone python3-boto3 openssl
+  pybind11-dev python3-dev python3-numpy)
 packages_vm=(qemu-system-x86 busybox-static kmod xz-utils zstd python3 debian-archive-keyring)
 packages_interop=("${packages_demo[@]}" "${packages_vm[@]}" nvme-cli fio e2fsprogs xfsprogs iproute2
   qemu-utils qemu-system-common nbdkit tshark python3-boto3 awscli s3cmd rclone nginx-light
