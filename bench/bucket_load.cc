@@ -23,6 +23,7 @@ struct Job {
   std::string key;
   bool put = false;
   std::size_t size = 0;
+  std::uint64_t least = 1;  // requests to be measured, however long they take
   bench::SteadyTime measure_from;
   bench::SteadyTime end;
   bool warm = false;
@@ -51,7 +52,7 @@ Task<void> one(const Job& job, MutableBytes memory) {
 
 Task<void> lane(Job& job, MutableBytes memory) {
   auto begun = bench::now();
-  while (begun < job.end) {
+  while (begun < job.end || job.latencies.total() < job.least) {
     auto asking = one(job, memory);
     NETSTOR_CHECK(co_await std::move(asking));
     const auto ended = bench::now();
@@ -74,6 +75,7 @@ Task<void> lane(Job& job, MutableBytes memory) {
 Task<void> run(Job& job, Buffer& memory, unsigned depth, double seconds) {
   job.measure_from = bench::now() + std::chrono::milliseconds(200);
   job.end = job.measure_from + std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
+  job.least = depth;
   std::vector<Future<void>> lanes;
   for (unsigned i = 0; i < depth; ++i) {
     lanes.push_back(spawn(lane(job, memory.bytes().subspan(i * job.size, job.size))));

@@ -88,7 +88,7 @@ int main(int argc, char** argv) {
   Latencies latencies;
   Cost from, to;
   bool warm = false;
-  for (SteadyTime when{}; when < end;) {
+  for (SteadyTime when{}; when < end || latencies.total() < depth;) {
     int running = 0;
     curl_multi_perform(multi, &running);
     int left = 0;
