@@ -199,6 +199,7 @@ void Memory::register_with_drivers() {
   Runtime& all = runtime();
   std::optional<Result<Runtime::Registration>> registered;
   {
+    const InUse in_use;
     const py::gil_scoped_release unlocked;
     registered.emplace(all.register_memory(buffer_.bytes()));
   }

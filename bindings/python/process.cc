@@ -6,6 +6,7 @@
 #include "bindings/python/operation.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -17,6 +18,7 @@ namespace {
 std::atomic<std::uint64_t> forks{0};
 std::atomic<Runtime*> started{nullptr};
 std::atomic<bool> ended{false};
+std::atomic<unsigned> users{0};
 RuntimeOptions chosen;
 unsigned turn = 0;
 
@@ -24,6 +26,7 @@ unsigned turn = 0;
 void forget_in_child() {
   forks.fetch_add(1);
   started.store(nullptr);
+  users.store(0);
   Operation::forget_in_child();
 }
 
@@ -47,6 +50,8 @@ void end() {
   Runtime* const last = started.exchange(nullptr);
   if (last != nullptr) {
     const py::gil_scoped_release unlocked;
+    // Nobody begins any more; who is in is soon out.
+    while (users.load() != 0) ::usleep(1000);
     delete last;
   }
   Operation::bury_the_dead();
@@ -76,6 +81,7 @@ py::dict metrics() {
   Runtime& all = runtime();
   Metrics now;
   {
+    const InUse in_use;
     const py::gil_scoped_release unlocked;
     now = all.metrics();
   }
@@ -111,6 +117,9 @@ py::list capability_list() {
 
 std::uint64_t generation() noexcept { return forks.load(std::memory_order_relaxed); }
 bool running() noexcept { return started.load(std::memory_order_acquire) != nullptr; }
+
+InUse::InUse() noexcept { users.fetch_add(1); }
+InUse::~InUse() { users.fetch_sub(1); }
 
 Runtime& runtime() {
   if (!running()) start();

@@ -17,6 +17,15 @@ Shard& next_shard();
 /// Is there one that was made in this process and has not ended?
 bool running() noexcept;
 
+/// Keeps the runtime from ending while a thread uses it without the interpreter's lock. Made with the lock.
+class InUse {
+ public:
+  InUse() noexcept;
+  ~InUse();
+  InUse(const InUse&) = delete;
+  InUse& operator=(const InUse&) = delete;
+};
+
 /// A value that refers to the runtime: dropped with it, and left alone by the child of a fork and after the
 /// end, where destroying it would reach for threads that are not there.
 template <class T>

@@ -178,6 +178,13 @@ class Exit(unittest.TestCase):
         self.many("threading.Thread(target=lambda: silent.get('k'), daemon=True).start()\n"
                   "listener.accept()\n", times=TIMES // 4)
 
+    def test_with_a_daemon_thread_that_begins_more(self):
+        self.many("def work():\n"
+                  "    while True:\n"
+                  "        netstor.metrics(), netstor.empty(1 << 16), silent._core.get('k')\n"
+                  "threading.Thread(target=work, daemon=True).start()\n"
+                  "time.sleep(0.02)\n", times=TIMES // 4)
+
     def test_with_a_loop_in_flight(self):
         self.many("async def main():\n"
                   "    tasks = [asyncio.create_task(silent.get_async('k')) for _ in range(20)]\n"
