@@ -5,7 +5,9 @@
 //
 //   hammer URI [seconds=5] [shards=2] [depth=4] [span=BYTES] [queue_depth=128] [header_digest=0]
 //          [data_digest=0] [keep_alive_ms=15000] [io_timeout_ms=30000] [path_loss_ms=60000] [driver=auto]
-//          [read_only=0] [largest=BLOCKS] [registered=0]
+//          [read_only=0] [largest=BLOCKS] [registered=0] [reconnects=0]
+//
+// reconnects: goes on, for a minute at most, until the volume has found its path again so many times.
 
 #include <netstor/netstor.h>
 
@@ -283,6 +285,11 @@ Result<void> hammer(const Settings& settings) {
   }
   std::cout << "ready" << std::endl;
   std::this_thread::sleep_for(std::chrono::seconds(settings.number("seconds", 5)));
+  const auto latest = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (runtime.metrics().reconnects < settings.number("reconnects", 0) &&
+         std::chrono::steady_clock::now() < latest) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
   stop = true;
   for (auto& end : ends) NETSTOR_CHECK_RETURN(end.get());
   say(workers, volume, runtime.metrics());

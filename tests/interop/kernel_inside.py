@@ -57,14 +57,14 @@ class Inside(TargetCase):
     @long_test
     def test_target_gone_and_back_from_outside(self):
         """the target goes under I/O and comes back"""
-        load = OnHost(os.environ["NETSTOR_HAMMER"], self.uri, "seconds=8")
+        load = OnHost(os.environ["NETSTOR_HAMMER"], self.uri, "seconds=5", "reconnects=1")
         lab.wait_for("the host has connected", lambda: int(call("ss", "-Htn", "state", "established", "sport",
                                                                 "=", ":4420").out.count("\n")) >= 3)
         lab.time.sleep(1)
         self.inner.hide(SUBSYSTEM)
         lab.time.sleep(1)
         self.inner.show(SUBSYSTEM)
-        answer = load.finish()
+        answer = load.finish(90)
         result = self._judge(answer)
         self.assertGreaterEqual(result["reconnects"], 1, answer)
         self.assertLessEqual(set(result["errors"]), {"disconnected"}, answer)

@@ -213,7 +213,7 @@ class Changes(TargetCase):
         self.expects = [r"nvmet_tcp: failed cmd"]
         target = self.target()
         uri = target.subsystem(SUBSYSTEM, self.disk())
-        child = self.hammer(uri, seconds=6)
+        child = self.hammer(uri, seconds=5, reconnects=1)
         time.sleep(1)
         target.enable_namespace(SUBSYSTEM, 1, False)
         time.sleep(1)
@@ -226,7 +226,7 @@ class Changes(TargetCase):
         """the target goes under I/O and comes back: the volume recovers, nothing answered is lost"""
         target = self.target()
         uri = target.subsystem(SUBSYSTEM, self.disk())
-        child = self.hammer(uri, seconds=6)
+        child = self.hammer(uri, seconds=5, reconnects=1)
         time.sleep(1)
         target.hide(SUBSYSTEM)
         time.sleep(1)
@@ -241,7 +241,7 @@ class Changes(TargetCase):
         self.expects = [r"keep-alive timer.*expired", r"fatal error"]
         target = self.target()
         uri = target.subsystem(SUBSYSTEM, self.disk())
-        child = self.hammer(uri, seconds=8, keep_alive_ms=1000)
+        child = self.hammer(uri, seconds=8, keep_alive_ms=1000, reconnects=1)
         time.sleep(1)
         os.kill(child.pid, signal.SIGSTOP)
         lab.wait_for("nvmet drops the controller",
@@ -274,7 +274,7 @@ class Changes(TargetCase):
         target = self.target()
         disk = self.disk()
         uri = target.subsystem(SUBSYSTEM, disk)
-        child = self.hammer(uri, seconds=12)
+        child = self.hammer(uri, seconds=8, reconnects=1)
         time.sleep(1)
         target.remove()
         time.sleep(3)

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import time
 import unittest
+import uuid
 
 HOST_ID = "6a1c5b52-6c0e-4a43-9d7e-0f4b2c1f7a01"
 HOST_NQN = f"nqn.2014-08.org.nvmexpress:uuid:{HOST_ID}"
@@ -297,6 +298,8 @@ class KernelTarget:
         folder = NVMET / "subsystems" / nqn / "namespaces" / str(nsid)
         folder.mkdir()
         write_text(folder / "device_path", device)
+        # One that is made anew is the same volume only by its name.
+        write_text(folder / "device_uuid", uuid.uuid5(uuid.UUID(HOST_ID), f"{nqn} {nsid}"))
         if not str(device).startswith("/dev/"):
             write_text(folder / "buffered_io", 1)
         write_text(folder / "enable", 1)
