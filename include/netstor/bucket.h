@@ -28,6 +28,10 @@
 // Retries: connection failures, 500, 502, 503, 504 and throttling, with growing random pauses and a budget
 // (BucketOptions::retries); a part at a time. Putting and removing an object again does no harm by S3's own
 // rules, except under a condition or in a versioned bucket: then a retry may meet its first try's success.
+// Redirects (301, 307, 308) are followed, signed anew, three at most, to the endpoint's own host and hosts
+// below it, of Amazon's endpoints to other ones of S3; to anywhere else: permission_denied.
+// Proxies: HTTP_PROXY, HTTPS_PROXY, NO_PROXY, in small letters too, as they are at open(); for https:// by
+// CONNECT; never for localhost.
 // Cancel: the future becomes ready soon, and no request of the operation is under way any more.
 
 #include <netstor/shard.h>
@@ -61,7 +65,7 @@ struct Credentials {
   std::string access_key_id;
   std::string secret_access_key;    ///< never printed, never logged
   std::string session_token;        ///< temporary credentials only
-  std::optional<WallTime> expires;  ///< asked for again five minutes before
+  std::optional<WallTime> expires;  ///< asked for again five minutes before, later if it is for little more
 };
 
 enum class Addressing : std::uint8_t {
@@ -93,9 +97,15 @@ struct BucketOptions {
   std::string region{};
   Addressing addressing = Addressing::automatic;
 
-  /// Who we are, the first of: these; `credentials_callback`; nobody, if `anonymous`; AWS_ACCESS_KEY_ID and
-  /// its companions, unless a profile is chosen here; the profile of the shared files (AWS_PROFILE,
-  /// AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE), its credential_process too.
+  /// Who we are, the first of: these; `credentials_callback`; nobody, if `anonymous`; then, unless a profile
+  /// is chosen here, AWS_ACCESS_KEY_ID and its companions, and the web identity of
+  /// AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN (STS: AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL, else Amazon's
+  /// of the region); the profile of the shared files (AWS_PROFILE, AWS_CONFIG_FILE,
+  /// AWS_SHARED_CREDENTIALS_FILE): its role_arn by web_identity_token_file, source_profile or
+  /// credential_source, its keys, its credential_process; the container's service
+  /// (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI, and AWS_CONTAINER_AUTHORIZATION_TOKEN or
+  /// _TOKEN_FILE); the instance's metadata service (IMDSv2; AWS_EC2_METADATA_DISABLED=true: not). Renewed
+  /// meanwhile, for all requests at once.
   std::optional<Credentials> credentials{};
   std::string profile{};
   bool anonymous = false;
@@ -124,6 +134,9 @@ struct BucketOptions {
   Duration connect_timeout = std::chrono::seconds(5);
   Duration first_byte_timeout = std::chrono::seconds(30);
   Duration operation_timeout = Duration::zero();
+  /// Part of a get that took this long: it is asked for once more, into a buffer within memory_limit_bytes,
+  /// and the first answer wins; each takes from the budget of retries. 0: never. Otherwise from 1 ms.
+  Duration hedge_after = Duration::zero();
   /// Tries after the first, of each part. 0 … 20. First and longest pause between them.
   unsigned retries = 4;
   Duration retry_delay = std::chrono::milliseconds(50);
@@ -144,7 +157,7 @@ struct Encryption {
   enum class Kind : std::uint8_t { none, sse_s3, sse_kms, sse_c };
   Kind kind = Kind::none;
   std::string kms_key_id{};    ///< sse_kms; empty: the bucket's
-  std::string customer_key{};  ///< sse_c: 32 bytes; wanted again by every read
+  std::string customer_key{};  ///< sse_c: 32 bytes; wanted again by every read; over https:// only
 };
 
 struct GetOptions {
@@ -170,6 +183,7 @@ struct CopyOptions {
   std::string source_bucket{};  ///< empty: this one
   std::string source_version_id{};
   Conditions source_conditions{};
+  Encryption source_encryption{};  ///< sse_c: the key that the source was put with
   /// Set: the copy's metadata and content type are `put`'s; otherwise the source's.
   bool replace_metadata = false;
   PutOptions put{};

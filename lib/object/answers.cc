@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/object/answers.h"
 
+#include "lib/base/encoding.h"
+#include "lib/base/hash.h"
 #include "lib/object/bucket_core.h"
 #include "lib/wire/http/date.h"
 #include "lib/wire/http/range.h"
@@ -112,15 +114,25 @@ void OptionHeaders::add(Request& request, const PutOptions& options, ChecksumAlg
     http::percent_encode(value, http::Slash::encode, tags);
   }
   add(request, "x-amz-tagging", std::move(tags));
-  const Encryption& encryption = options.encryption;
+  add(request, options.encryption);
+  if (checksum != ChecksumAlgorithm::none) {
+    request.header("x-amz-checksum-algorithm", s3::checksum_name(static_cast<s3::ChecksumKind>(checksum)));
+  }
+}
+
+void OptionHeaders::add(Request& request, const Encryption& encryption) {
   if (encryption.kind == Encryption::Kind::sse_s3) request.header("x-amz-server-side-encryption", "AES256");
   if (encryption.kind == Encryption::Kind::sse_kms) {
     request.header("x-amz-server-side-encryption", "aws:kms");
     request.header("x-amz-server-side-encryption-aws-kms-key-id", encryption.kms_key_id);
   }
-  if (checksum != ChecksumAlgorithm::none) {
-    request.header("x-amz-checksum-algorithm", s3::checksum_name(static_cast<s3::ChecksumKind>(checksum)));
-  }
+  add_key(request, encryption);
+}
+
+void OptionHeaders::add_key(Request& request, const Encryption& encryption) {
+  if (encryption.kind != Encryption::Kind::sse_c) return;
+  for (auto& [name, value] : key_fields("x-amz-", encryption.customer_key))
+    request.header(keep(std::move(name)), keep(std::move(value)));
 }
 
 void OptionHeaders::add_range(Request& request, std::uint64_t offset, std::uint64_t length) {
@@ -141,14 +153,30 @@ void OptionHeaders::add_copy_source(Request& request, const std::string& bucket,
   add(request, "x-amz-copy-source-if-none-match", with_quotes(conditions.if_none_match));
   add_date(request, "x-amz-copy-source-if-modified-since", conditions.if_modified_since);
   add_date(request, "x-amz-copy-source-if-unmodified-since", conditions.if_unmodified_since);
+  if (options.source_encryption.kind != Encryption::Kind::sse_c) return;
+  for (auto& [name, value] : key_fields("x-amz-copy-source-", options.source_encryption.customer_key))
+    request.header(keep(std::move(name)), keep(std::move(value)));
 }
 
-Result<void> check(const Encryption& encryption) {
+Pairs key_fields(std::string_view prefix, const std::string& customer_key) {
+  const auto bytes = std::as_bytes(std::span(customer_key));
+  const std::string name = std::string(prefix) + "server-side-encryption-customer-";
+  return {{name + "algorithm", "AES256"},
+          {name + "key", to_base64(bytes)},
+          {name + "key-md5", s3::content_md5(md5(bytes))}};
+}
+
+Result<void> check(const BucketCore& core, const Encryption& encryption) {
+  constexpr std::size_t kKeyBytes = 32;
   if (encryption.kind != Encryption::Kind::sse_c) return {};
-  return Error(ErrorKind::unsupported, "Encryption: customer keys (sse_c) are not in this version");
+  if (encryption.customer_key.size() != kKeyBytes)
+    return invalid("Encryption::customer_key must have 32 bytes");
+  if (!core.endpoint().tls)
+    return invalid("Encryption::customer_key is sent over https:// alone, this endpoint is http://");
+  return {};
 }
 
-Result<void> check(const PutOptions& options) {
+Result<void> check(const BucketCore& core, const PutOptions& options) {
   std::size_t bytes = 0;
   for (const auto& [name, value] : options.metadata) {
     if (name.empty()) return invalid("PutOptions::metadata has an empty name");
@@ -159,7 +187,7 @@ Result<void> check(const PutOptions& options) {
                    std::to_string(kMetadataBytesMost));
   }
   if (options.tags.size() > kTagsMost) return invalid("PutOptions::tags: at most 10");
-  return check(options.encryption);
+  return check(core, options.encryption);
 }
 
 }  // namespace netstor::object

@@ -14,6 +14,8 @@
 
 namespace netstor::object {
 
+using detail::BucketCore;
+
 /// What a GET, HEAD or PUT says of its object. `size_bytes` is the whole object's, of a range, too.
 void read_info(const http::ResponseHead& head, ObjectInfo& info);
 ObjectInfo info_of(const s3::ListedObject& listed);
@@ -25,6 +27,9 @@ class OptionHeaders {
  public:
   void add(Request& request, const Conditions& conditions);
   void add(Request& request, const PutOptions& options, ChecksumAlgorithm checksum);
+  void add(Request& request, const Encryption& encryption);
+  /// Of a customer's key alone: what every reader and each part has to say again.
+  void add_key(Request& request, const Encryption& encryption);
   void add_range(Request& request, std::uint64_t offset, std::uint64_t length);
   void add_copy_source(Request& request, const std::string& bucket, const std::string& key,
                        const CopyOptions& options);
@@ -37,7 +42,11 @@ class OptionHeaders {
 };
 
 /// Checks what would be refused, or would break a head: sizes, names, numbers.
-Result<void> check(const PutOptions& options);
-Result<void> check(const Encryption& encryption);
+Result<void> check(const BucketCore& core, const PutOptions& options);
+Result<void> check(const BucketCore& core, const Encryption& encryption);
+
+/// The fields of SSE-C; `prefix` is "x-amz-" or "x-amz-copy-source-".
+std::vector<std::pair<std::string, std::string>> key_fields(std::string_view prefix,
+                                                            const std::string& customer_key);
 
 }  // namespace netstor::object

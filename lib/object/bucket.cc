@@ -167,10 +167,11 @@ namespace {
 Task<Upload> begin_upload(Call call, std::string key, PutOptions options) {
   const Conditions conditions = std::exchange(options.conditions, {});
   const ChecksumAlgorithm checksum = options.checksum.value_or(call.core->options().checksum);
+  const Encryption encryption = options.encryption;
   auto starting = object::start_upload(call, key, std::move(options));
   NETSTOR_TRY(std::string id, co_await std::move(starting));
   co_return detail::UploadCore::handle(std::make_shared<detail::UploadCore>(
-      std::move(call.core), std::move(key), std::move(id), conditions, checksum));
+      std::move(call.core), std::move(key), std::move(id), conditions, checksum, encryption));
 }
 
 Task<ObjectReader> begin_reading(Call call, std::string key, GetOptions options) {
@@ -205,7 +206,7 @@ Future<Upload> Bucket::resume_upload(std::string_view key, std::string_view id) 
   if (Result<void> sound = object::check_key(key); !sound)
     return make_ready<Upload>(std::move(sound).error());
   return make_ready<Upload>(detail::UploadCore::handle(std::make_shared<detail::UploadCore>(
-      core_, std::string(key), std::string(id), Conditions{}, core_->options().checksum)));
+      core_, std::string(key), std::string(id), Conditions{}, core_->options().checksum, Encryption{})));
 }
 
 Future<std::vector<UploadInfo>> Bucket::uploads(std::string_view prefix) const {
@@ -261,13 +262,19 @@ Future<void> Bucket::close() const {
   });
 }
 
+namespace {
+object::PartPlace place_of(const detail::UploadCore& core, unsigned number) {
+  return {.key = core.key, .id = core.id, .number = number, .encryption = core.encryption};
+}
+}  // namespace
+
 const std::string& Upload::key() const noexcept { return core_->key; }
 const std::string& Upload::id() const noexcept { return core_->id; }
 
 Future<UploadedPart> Upload::part(unsigned number, Bytes from) const {
   return start(core_->bucket, [core = core_, number, from](Call call) {
-    return object::upload_part(std::move(call), {.key = core->key, .id = core->id, .number = number},
-                               object::pieces_of(from), core->checksum);
+    return object::upload_part(std::move(call), place_of(*core, number), object::pieces_of(from),
+                               core->checksum);
   });
 }
 
@@ -275,8 +282,8 @@ Future<UploadedPart> Upload::part_copy(unsigned number, std::string_view source_
                                        std::uint64_t length, CopyOptions options) const {
   return start(core_->bucket, [core = core_, number, source = std::string(source_key), offset, length,
                                options = std::move(options)](Call call) mutable {
-    return object::copy_part(std::move(call), {.key = core->key, .id = core->id, .number = number},
-                             std::move(source), offset, length, std::move(options));
+    return object::copy_part(std::move(call), place_of(*core, number), std::move(source), offset, length,
+                             std::move(options));
   });
 }
 

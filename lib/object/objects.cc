@@ -10,7 +10,10 @@
 #include "lib/wire/http/range.h"
 #include "lib/wire/s3/checksum.h"
 
+#include <netstor/metrics.h>
+
 #include <array>
+#include <cstring>
 
 namespace netstor::object {
 namespace {
@@ -19,13 +22,14 @@ constexpr std::uint64_t kJoinGap = 64 << 10;  // asking for them costs less than
 constexpr int kRangeNotSatisfiable = 416;
 
 /// One GET of a range, into its place. Answers how many bytes came.
-Task<std::uint64_t> get_part(Call call, const std::string& key, std::uint64_t offset, PieceList into,
+Task<std::uint64_t> get_once(Call call, const std::string& key, std::uint64_t offset, PieceList into,
                              const GetOptions& options, ObjectInfo* info) {
   const std::uint64_t length = bytes_in(into);
   Request request(*call.shard, "GET", key);
   OptionHeaders headers;
   if (!options.version_id.empty()) request.query("versionId", options.version_id);
   headers.add(request, options.conditions);
+  headers.add_key(request, options.encryption);
   headers.add_range(request, offset, length);
   request.into = into.data();
   request.into_pieces = static_cast<unsigned>(into.size());
@@ -45,6 +49,71 @@ Task<std::uint64_t> get_part(Call call, const std::string& key, std::uint64_t of
                                              ": the service did not send the range that was asked for");
   }
   co_return request.received;
+}
+
+/// A GET that may be asked for twice: the second time into a buffer of its own, when the first takes long.
+/// The first that has an answer ends the other, and waits until it has let go of its bytes.
+struct Hedge {
+  Task<void> first() {
+    auto getting = get_once(call, key, offset, into, options, &infos[0]);
+    results[0].emplace(co_await std::move(getting));
+    // Without a second one under way there is nothing more to wait for.
+    if ((results[0]->ok() || buffer.size() == 0) && workers[1].valid()) workers[1].cancel();
+    co_return ok();
+  }
+  Task<void> second() {
+    NETSTOR_CHECK(co_await sleep(call.core->options().hedge_after));
+    const std::uint64_t length = bytes_in(into);
+    memory = call.shard->try_reserve(length);
+    if (!memory || !call.shard->budget().take()) co_return ok();
+    NETSTOR_TRY(buffer, Buffer::allocate(length));
+    auto getting = get_once(call, key, offset, pieces_of(buffer.bytes()), options, &infos[1]);
+    results[1].emplace(co_await std::move(getting));
+    if (results[1]->ok() && workers[0].valid()) workers[0].cancel();
+    co_return ok();
+  }
+  /// Of the one that was faster; its bytes are in place.
+  Result<std::uint64_t> result(ObjectInfo* info) {
+    const bool by_second = !results[0]->ok() && results[1] && results[1]->ok();
+    const Result<std::uint64_t>& result = *results[by_second ? 1 : 0];
+    if (info != nullptr && result) *info = infos[by_second ? 1 : 0];
+    if (!by_second) return result;
+    std::uint64_t done = 0;
+    for (const iovec& piece : slice(into, 0, *result)) {
+      std::memcpy(piece.iov_base, buffer.data() + done, piece.iov_len);
+      done += piece.iov_len;
+    }
+    call.shard->loop().metrics().copied_bytes += done;
+    return result;
+  }
+
+  Call call;
+  const std::string& key;
+  std::uint64_t offset;
+  PieceList into;
+  const GetOptions& options;
+  Reservation memory{};
+  Buffer buffer{};
+  std::array<ObjectInfo, 2> infos{};
+  std::array<std::optional<Result<std::uint64_t>>, 2> results{};
+  std::array<Future<void>, 2> workers{};
+};
+
+Task<std::uint64_t> get_part(Call call, const std::string& key, std::uint64_t offset, PieceList into,
+                             const GetOptions& options, ObjectInfo* info) {
+  if (call.core->options().hedge_after == Duration::zero()) {
+    auto getting = get_once(call, key, offset, std::move(into), options, info);
+    co_return co_await std::move(getting);
+  }
+  Hedge hedge{.call = call, .key = key, .offset = offset, .into = std::move(into), .options = options};
+  if (info != nullptr) hedge.infos.fill(*info);
+  hedge.workers[1] = spawn(hedge.second());
+  hedge.workers[0] = spawn(hedge.first());
+  for (Future<void>& worker : hedge.workers) {
+    const Result<void> ended = co_await worker.join();
+    static_cast<void>(ended);  // the results say it
+  }
+  co_return hedge.result(info);
 }
 
 Task<void> get_exactly(Call call, const std::string& key, std::uint64_t offset, PieceList into,
@@ -93,10 +162,12 @@ Result<void> verify(const Call& call, const std::string& key, const Object& obje
 
 Task<ObjectInfo> head_object(Call call, std::string key, GetOptions options) {
   NETSTOR_CHECK(check_key(key));
+  NETSTOR_CHECK(check(*call.core, options.encryption));
   Request request(*call.shard, "HEAD", key);
   OptionHeaders headers;
   if (!options.version_id.empty()) request.query("versionId", options.version_id);
   headers.add(request, options.conditions);
+  headers.add_key(request, options.encryption);
   ObjectInfo info;
   info.key = key;
   request.on_head([&](const http::ResponseHead& head) { read_info(head, info); });
@@ -107,7 +178,7 @@ Task<ObjectInfo> head_object(Call call, std::string key, GetOptions options) {
 
 Task<ObjectRead> get_object(Call call, std::string key, PieceList into, GetOptions options) {
   NETSTOR_CHECK(check_key(key));
-  NETSTOR_CHECK(check(options.encryption));
+  NETSTOR_CHECK(check(*call.core, options.encryption));
   ObjectRead read;
   read.info.key = key;
   const std::uint64_t room = bytes_in(into);
@@ -140,7 +211,7 @@ Task<ObjectRead> get_object(Call call, std::string key, PieceList into, GetOptio
 
 Task<Object> get_whole(Call call, std::string key, GetOptions options) {
   NETSTOR_CHECK(check_key(key));
-  NETSTOR_CHECK(check(options.encryption));
+  NETSTOR_CHECK(check(*call.core, options.encryption));
   auto heading = head_object(call, key, options);
   Object object;
   NETSTOR_TRY(object.info, co_await std::move(heading));
@@ -169,6 +240,7 @@ Task<Object> get_whole(Call call, std::string key, GetOptions options) {
 
 Task<ObjectInfo> get_ranges(Call call, std::string key, std::vector<RangeRead> ranges, GetOptions options) {
   NETSTOR_CHECK(check_key(key));
+  NETSTOR_CHECK(check(*call.core, options.encryption));
   ObjectInfo info;
   info.key = key;
   const auto groups = join_ranges(ranges, kJoinGap, call.core->options().part_bytes);
@@ -227,7 +299,8 @@ Task<ObjectInfo> get_ranges(Call call, std::string key, std::vector<RangeRead> r
 Task<ObjectInfo> copy_object(Call call, std::string source, std::string key, CopyOptions options) {
   NETSTOR_CHECK(check_key(source));
   NETSTOR_CHECK(check_key(key));
-  NETSTOR_CHECK(check(options.put));
+  NETSTOR_CHECK(check(*call.core, options.put));
+  NETSTOR_CHECK(check(*call.core, options.source_encryption));
   Request request(*call.shard, "PUT", key);
   OptionHeaders headers;
   const std::string bucket = options.source_bucket.empty() ? call.core->name() : options.source_bucket;
@@ -235,6 +308,9 @@ Task<ObjectInfo> copy_object(Call call, std::string source, std::string key, Cop
   if (options.replace_metadata) {
     request.header("x-amz-metadata-directive", "REPLACE");
     headers.add(request, options.put, options.put.checksum.value_or(ChecksumAlgorithm::none));
+  } else {
+    request.header("x-amz-storage-class", options.put.storage_class);
+    headers.add(request, options.put.encryption);
   }
   headers.add(request, options.put.conditions);
   request.changes = true;

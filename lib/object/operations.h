@@ -29,6 +29,7 @@ struct PartPlace {
   std::string key;
   std::string id;
   unsigned number = 0;
+  Encryption encryption{};  ///< of the upload
 };
 Task<UploadedPart> upload_part(Call call, PartPlace place, PieceList from, ChecksumAlgorithm checksum);
 Task<UploadedPart> copy_part(Call call, PartPlace place, std::string source, std::uint64_t offset,

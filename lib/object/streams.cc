@@ -138,7 +138,7 @@ Task<void> WriterCore::send_full() {
   const auto number = static_cast<unsigned>(parts_.size() + sending_.size()) + 1;
   const ChecksumAlgorithm checksum = options_.checksum.value_or(call_.core->options().checksum);
   next.done = spawn(object::upload_part(
-      call_, {.key = key_, .id = upload_, .number = number},
+      call_, {.key = key_, .id = upload_, .number = number, .encryption = options_.encryption},
       object::pieces_of(Bytes(next.data.bytes()).first(static_cast<std::size_t>(filled_))), checksum));
   filled_ = 0;
   sending_.push_back(std::move(next));

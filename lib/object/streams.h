@@ -15,12 +15,13 @@ namespace netstor::detail {
 class UploadCore {
  public:
   UploadCore(std::shared_ptr<BucketCore> of, std::string its_key, std::string its_id, Conditions when,
-             ChecksumAlgorithm with)
+             ChecksumAlgorithm with, Encryption by)
       : bucket(std::move(of)),
         key(std::move(its_key)),
         id(std::move(its_id)),
         conditions(std::move(when)),
-        checksum(with) {}
+        checksum(with),
+        encryption(std::move(by)) {}
   static Upload handle(std::shared_ptr<UploadCore> core) { return Upload(std::move(core)); }
 
   const std::shared_ptr<BucketCore> bucket;
@@ -28,6 +29,7 @@ class UploadCore {
   const std::string id;
   const Conditions conditions;
   const ChecksumAlgorithm checksum;
+  const Encryption encryption;
 };
 
 /// Some parts ahead of the reader, each in a buffer of its own. Lives on the shard that opened it.

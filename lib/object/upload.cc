@@ -115,8 +115,10 @@ Task<ObjectInfo> put_in_parts(Call call, const std::string& key, const PieceList
     }
   };
   auto all = in_parallel(parts.size(), call.core->options().parallel, [&](std::size_t i) {
-    return One::run(call, {.key = key, .id = id, .number = static_cast<unsigned>(i) + 1},
-                    slice(from, i * part, part), algorithm, &parts[i]);
+    return One::run(
+        call,
+        {.key = key, .id = id, .number = static_cast<unsigned>(i) + 1, .encryption = options.encryption},
+        slice(from, i * part, part), algorithm, &parts[i]);
   });
   Result<void> uploaded = co_await std::move(all);
   if (!uploaded) {
@@ -137,7 +139,7 @@ Task<ObjectInfo> put_in_parts(Call call, const std::string& key, const PieceList
 
 Task<ObjectInfo> put_object(Call call, std::string key, PieceList from, PutOptions options) {
   NETSTOR_CHECK(check_key(key));
-  NETSTOR_CHECK(check(options));
+  NETSTOR_CHECK(check(*call.core, options));
   const ChecksumAlgorithm algorithm = options.checksum.value_or(call.core->options().checksum);
   if (bytes_in(from) <= call.core->options().part_bytes) {
     auto putting = put_at_once(call, key, from, options, algorithm);
@@ -149,7 +151,7 @@ Task<ObjectInfo> put_object(Call call, std::string key, PieceList from, PutOptio
 
 Task<std::string> start_upload(Call call, std::string key, PutOptions options) {
   NETSTOR_CHECK(check_key(key));
-  NETSTOR_CHECK(check(options));
+  NETSTOR_CHECK(check(*call.core, options));
   Request request(*call.shard, "POST", key);
   OptionHeaders headers;
   request.query("uploads");
@@ -171,6 +173,7 @@ Task<UploadedPart> upload_part(Call call, PartPlace place, PieceList from, Check
   OptionHeaders headers;
   request.query("partNumber", number);
   request.query("uploadId", place.id);
+  headers.add_key(request, place.encryption);
   UploadedPart part;
   part.number = place.number;
   part.size_bytes = bytes_in(from);
@@ -193,10 +196,12 @@ Task<UploadedPart> copy_part(Call call, PartPlace place, std::string source, std
   request.query("uploadId", place.id);
   const std::string bucket = options.source_bucket.empty() ? call.core->name() : options.source_bucket;
   headers.add_copy_source(request, bucket, source, options);
+  headers.add_key(request, place.encryption);
   if (offset != 0 || length != 0) {
     if (length == 0) {
       GetOptions which;
       which.version_id = options.source_version_id;
+      which.encryption = options.source_encryption;
       auto heading = head_object(call, source, which);
       NETSTOR_TRY(const ObjectInfo info, co_await std::move(heading));
       if (offset >= info.size_bytes) {

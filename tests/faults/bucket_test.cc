@@ -169,6 +169,56 @@ TEST_F(BucketFault, ACopySaysWhatItsSourceMustBe) {
   EXPECT_EQ(service_.field(0, "x-amz-copy-source-if-unmodified-since"), "Tue, 09 Nov 2004 11:33:20 GMT");
 }
 
+TEST_F(BucketFault, EncryptionByTheServiceIsAskedForWhereItIsChosen) {
+  service_.answer(answer("200 OK", "etag: \"e\"\r\n"));
+  service_.answer(answer("200 OK", "etag: \"e\"\r\n"));
+  service_.answer(answer("200 OK", "", "<CopyObjectResult><ETag>\"e\"</ETag></CopyObjectResult>"));
+  const Bucket bucket = open(0);
+  PutOptions options;
+  options.encryption.kind = Encryption::Kind::sse_s3;
+  EXPECT_TRUE(bucket.put("key", into_.bytes(), options).get().ok());
+  options.encryption = {.kind = Encryption::Kind::sse_kms, .kms_key_id = "a-key", .customer_key = {}};
+  EXPECT_TRUE(bucket.put("key", into_.bytes(), options).get().ok());
+  EXPECT_TRUE(bucket.copy("key", "other", {.put = options}).get().ok());
+  EXPECT_EQ(service_.field(0, "x-amz-server-side-encryption"), "AES256");
+  for (const std::size_t i : {1u, 2u}) {
+    EXPECT_EQ(service_.field(i, "x-amz-server-side-encryption"), "aws:kms");
+    EXPECT_EQ(service_.field(i, "x-amz-server-side-encryption-aws-kms-key-id"), "a-key");
+  }
+}
+
+TEST_F(BucketFault, ACustomersKeyIsNotSentInTheClear) {
+  const Bucket bucket = open(0);
+  const Encryption encryption{
+      .kind = Encryption::Kind::sse_c, .kms_key_id = {}, .customer_key = std::string(32, 'k')};
+  const Encryption shorter{
+      .kind = Encryption::Kind::sse_c, .kms_key_id = {}, .customer_key = std::string(31, 'k')};
+  for (const Encryption& one : {encryption, shorter}) {
+    PutOptions put;
+    put.encryption = one;
+    GetOptions get;
+    get.encryption = one;
+    EXPECT_EQ(bucket.put("key", into_.bytes(), put).get().error().kind(), ErrorKind::invalid_argument);
+    EXPECT_EQ(bucket.get("key", into_.bytes(), get).get().error().kind(), ErrorKind::invalid_argument);
+    EXPECT_EQ(bucket.head("key", get).get().error().kind(), ErrorKind::invalid_argument);
+    EXPECT_EQ(bucket.start_upload("key", put).get().error().kind(), ErrorKind::invalid_argument);
+    EXPECT_EQ(bucket.copy("key", "b", {.source_encryption = one}).get().error().kind(),
+              ErrorKind::invalid_argument);
+  }
+  EXPECT_EQ(service_.requests(), 0u);
+}
+
+TEST_F(BucketFault, WhoAsksPaysWhereThatIsChosen) {
+  service_.answer(answer("206 Partial", "content-range: bytes 0-2/3\r\n", "abc"));
+  BucketOptions options;
+  options.endpoint = service_.url();
+  options.anonymous = true;
+  options.requester_pays = true;
+  const Bucket bucket = *Bucket::open(runtime_, "s3://samples", options).get();
+  EXPECT_TRUE(bucket.get("key", into_.bytes()).get().ok());
+  EXPECT_EQ(service_.field(0, "x-amz-request-payer"), "requester");
+}
+
 TEST_F(BucketFault, ErrorInsideOfASuccessIsAnError) {
   service_.answer(answer("200 OK", "", error_body("InternalError")));
   const auto copied = open(0).copy("a", "b").get();

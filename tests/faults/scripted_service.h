@@ -68,6 +68,13 @@ class ScriptedService {
     const std::lock_guard lock(mutex_);
     answers_.push_back(std::move(text));
   }
+  /// Of those to come: they are counted, not kept.
+  void forget_requests() { keeps_ = false; }
+  /// Takes back the oldest that is left.
+  void drop_answer() {
+    const std::lock_guard lock(mutex_);
+    if (!answers_.empty()) answers_.pop_front();
+  }
   unsigned requests() const { return requests_; }
   /// Head and body of request `index`; empty when there was none.
   std::string request(std::size_t index) const {
@@ -104,7 +111,7 @@ class ScriptedService {
   std::string reply_to(const std::string& request) {
     std::string text = decide_ ? decide_(request) : std::string();
     const std::lock_guard lock(mutex_);
-    seen_.push_back(request);
+    if (keeps_) seen_.push_back(request);
     ++requests_;
     if (!text.empty()) return text;
     if (answers_.empty()) return kClose;
@@ -154,6 +161,7 @@ class ScriptedService {
   std::vector<std::string> seen_;
   std::vector<Connection> connections_;
   std::atomic<unsigned> requests_{0};
+  std::atomic<bool> keeps_{true};
   std::atomic<bool> ended_{false};
   std::thread thread_;
 };
