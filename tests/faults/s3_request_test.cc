@@ -3,6 +3,7 @@
 
 #include "lib/wire/s3/aws_chunked.h"
 #include "lib/wire/s3/checksum.h"
+#include "lib/wire/s3/xml.h"
 #include "tests/integration/s3_support.h"
 
 #include <atomic>
@@ -45,6 +46,11 @@ TEST_F(S3Fault, MalformedHeadsAreRefusedAndTheConnectionEnds) {
     const S3Reply reply = other.ask(std::string_view(head));
     EXPECT_TRUE(reply.status >= 400 && reply.status <= 505) << head;
     EXPECT_EQ(reply.fields.at("connection"), "close") << head;
+    EXPECT_EQ(reply.fields.at("content-type"), "application/xml") << head;
+    const auto error = s3::decode_error(reply.body);
+    ASSERT_TRUE(error.ok()) << error.error() << reply.body;
+    EXPECT_TRUE(error->code == "BadRequest" || error->code == "NotImplemented") << error->code;
+    EXPECT_EQ(error->request_id.size(), 16u);
     EXPECT_TRUE(other.ended()) << head;
   }
 }
@@ -53,7 +59,9 @@ TEST_F(S3Fault, AHeadWithoutAnEndIsBounded) {
   std::string bomb = "GET / HTTP/1.1\r\nhost: a\r\n";
   while (bomb.size() < 256 * 1024) bomb += "x-amz-meta-a: " + std::string(1000, 'a') + "\r\n";
   client.send(bomb);
-  EXPECT_EQ(client.reply().status, 431);
+  const S3Reply reply = client.reply();
+  EXPECT_EQ(reply.status, 431);
+  EXPECT_NE(reply.body.find("<Code>RequestHeaderSectionTooLarge</Code>"), std::string::npos) << reply.body;
 }
 
 TEST_F(S3Fault, WrongSignaturesOfEveryKind) {

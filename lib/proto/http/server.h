@@ -29,7 +29,9 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "lib/proto/http/body_reader.h"
@@ -53,6 +55,8 @@ struct ServerOptions {
   std::uint64_t body_bytes_max = std::uint64_t{6} << 40;
   std::uint64_t read_over_max = 128 * 1024;  ///< of a body that nobody wants
   bool put_needs_length = true;              ///< a PUT without Content-Length and coding is answered 411
+  /// The XML of the machine's own answers, by their status; nothing: they have no body.
+  std::function<std::string(unsigned status)> refusal = nullptr;
 };
 
 /// What respond() is told. Everything is borrowed until `sent`.
@@ -180,6 +184,8 @@ class Server {
   unsigned refused_status_ = 0;
   HeadError head_error_ = HeadError::none;
   std::array<char, 128> refusal_;
+  std::string refusal_body_;
+  iovec refusal_piece_{};
   ServerOptions options_;
   RequestHead request_;
 };
