@@ -24,6 +24,8 @@ Result<void> check(const BucketOptions& options) {
   if (!timeout(options.connect_timeout)) return invalid("connect_timeout: 1 ms to 10 min");
   if (!timeout(options.first_byte_timeout)) return invalid("first_byte_timeout: 1 ms to 10 min");
   if (!timeout(options.idle_timeout)) return invalid("idle_timeout: 1 ms to 10 min");
+  if (options.hedge_after != Duration::zero() && !timeout(options.hedge_after))
+    return invalid("hedge_after: 0, or 1 ms to 10 min");
   if (options.operation_timeout < Duration::zero()) return invalid("operation_timeout must not be negative");
   if (options.retries > 20) return invalid("retries must be at most 20");
   if (options.retry_delay <= Duration::zero() || options.retry_delay_max < options.retry_delay) {
@@ -45,8 +47,11 @@ Task<std::shared_ptr<BucketCore>> BucketCore::open(Engine& engine, std::string n
       object::on_helper_thread(this_shard_loop(), [&core] { return object::look_around(core->options_); });
   NETSTOR_TRY(object::Surroundings around, co_await std::move(looking));
   core->region_ = std::move(around.region);
+  core->follows_region_ = around.endpoint.empty();
   NETSTOR_TRY(core->endpoint_,
               object::make_endpoint(around.endpoint, core->region_, core->options_.addressing, core->name_));
+  core->proxies_ = std::move(around.proxies);
+  NETSTOR_TRY(core->endpoint_.proxy, core->proxy_of(core->endpoint_));
   if (core->endpoint_.tls) {
     auto reading = object::on_helper_thread(this_shard_loop(), [&core, &around] {
       return tls::Context::make({.ca_file = around.ca_file,
@@ -55,6 +60,7 @@ Task<std::shared_ptr<BucketCore>> BucketCore::open(Engine& engine, std::string n
     });
     NETSTOR_TRY(core->tls_, co_await std::move(reading));
   }
+  core->credentials_.emplace(engine.loop(0), core->options_);
   for (unsigned i = 0; i < engine.shards(); ++i) {
     core->parts_.push_back(std::make_unique<object::ObjectShard>(*core, engine.loop(i)));
   }
@@ -77,7 +83,9 @@ Task<std::shared_ptr<BucketCore>> BucketCore::open(Engine& engine, std::string n
   co_return std::shared_ptr<BucketCore>(core.release(), &BucketCore::release);
 }
 
-Result<Credentials> BucketCore::find_credentials() const { return object::find_credentials(options_); }
+Future<object::KnownCredentials> BucketCore::credentials(std::uint64_t refused) {
+  return home().loop().shard().run_on([this, refused] { return credentials_->get(refused); });
+}
 
 object::ObjectShard* BucketCore::here() noexcept {
   Loop* const loop = current_loop;

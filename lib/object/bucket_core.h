@@ -5,6 +5,7 @@
 #include <netstor/bucket.h>
 
 #include "lib/engine/engine.h"
+#include "lib/object/credential_cache.h"
 #include "lib/object/endpoint.h"
 #include "lib/object/object_shard.h"
 #include "lib/proto/tls/context.h"
@@ -29,8 +30,19 @@ class BucketCore {
   const std::string& region() const noexcept { return region_; }
   /// Of https; null otherwise.
   const std::shared_ptr<const tls::Context>& tls() const noexcept { return tls_; }
-  /// Blocks. Any thread.
-  Result<Credentials> find_credentials() const;
+  /// The endpoint is Amazon's, and was made of the region.
+  bool follows_region() const noexcept { return follows_region_; }
+  /// On any shard; see CredentialCache::get.
+  Future<object::KnownCredentials> credentials(std::uint64_t refused);
+  /// On the home shard, by its end.
+  void close_credentials() { credentials_->close(); }
+  bool finds_credentials() const noexcept { return credentials_->searching(); }
+  /// The part that finds them.
+  object::ObjectShard& home() noexcept { return *parts_.front(); }
+  /// By the environment, as it was when the bucket was opened.
+  Result<std::optional<object::Proxy>> proxy_of(const object::Endpoint& endpoint) const {
+    return object::proxy_for(proxies_, endpoint.tls, endpoint.host, endpoint.port);
+  }
 
   std::uint64_t memory_share() const noexcept { return options_.memory_limit_bytes / parts_.size(); }
   /// Closed, or its runtime has ended: nothing runs for it any more.
@@ -55,7 +67,10 @@ class BucketCore {
   BucketOptions options_;
   object::Endpoint endpoint_;
   std::string region_;
+  bool follows_region_ = false;
   std::shared_ptr<const tls::Context> tls_;
+  object::ProxySettings proxies_;
+  std::optional<object::CredentialCache> credentials_;
   std::vector<std::unique_ptr<object::ObjectShard>> parts_;  // by shard
   std::atomic<unsigned> next_{0};
   std::atomic<unsigned> live_parts_{0};  // not closed; at 0 nothing refers to this any more

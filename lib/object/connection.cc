@@ -4,7 +4,7 @@
 #include <netstor/metrics.h>
 
 #include "lib/base/assert.h"
-#include "lib/object/object_shard.h"
+#include "lib/object/pool.h"
 
 #include <algorithm>
 
@@ -12,13 +12,11 @@ namespace netstor::object {
 namespace {
 
 constexpr std::size_t kHeadBytesMost = 24 * 1024;
-constexpr std::size_t kTextBytesMost = std::size_t{16} << 20;  // a list of 1,000 keys is far below
 constexpr std::size_t kTextBytesFirst = 4096;
 
 }  // namespace
 
-Connection::Connection(ObjectShard& shard, const Address& address)
-    : shard_(shard), client_({.peek = !shard.endpoint().tls}) {
+Connection::Connection(Pool& pool) : pool_(pool), client_({.peek = !pool.endpoint().tls}) {
   connect_.user = secured_.user = send_.user = recv_.user = closed_.user = this;
   connect_.complete = [](Op& op) noexcept { static_cast<Connection*>(op.user)->connected(); };
   secured_.complete = [](Op& op) noexcept { static_cast<Connection*>(op.user)->secured(); };
@@ -29,9 +27,11 @@ Connection::Connection(ObjectShard& shard, const Address& address)
   alarm_.fire = [](detail::Timer& timer) noexcept {
     static_cast<Alarm&>(timer).connection->check_progress();
   };
-  connect_.address = address;
-  connect_.deadline = shard_.loop().now() + shard_.options().connect_timeout;
-  shard_.port().connect(connect_);
+  const Endpoint& to = pool_.endpoint();
+  connect_.address = to.proxy ? Address{.host = to.proxy->host, .port = to.proxy->port}
+                              : Address{.host = to.host, .port = to.port};
+  connect_.deadline = pool_.loop().now() + pool_.options().connect_timeout;
+  pool_.port().connect(connect_);
 }
 
 Connection::~Connection() { NETSTOR_ASSERT(exchange_ == nullptr && !alarm_.armed()); }
@@ -41,16 +41,49 @@ void Connection::connected() {
   if (state_ == State::closing || !connect_.result.ok) {
     state_ = State::closing;
     if (link_) return link_->close(&closed_);
-    return shard_.ended(*this, connect_.result.error("connect to " + shard_.endpoint().authority));
+    return pool_.ended(*this, connect_.result.error("connect to " + where()));
   }
-  if (!shard_.endpoint().tls) return ready();
+  if (!pool_.endpoint().tls) return ready();
+  pool_.loop().arm(alarm_, connect_.deadline);
+  return pool_.endpoint().proxy ? ask_proxy() : secure();
+}
+
+void Connection::ask_proxy() {
+  state_ = State::tunnelling;
+  tunnel_ = std::make_unique<Tunnel>(pool_.endpoint());
+  pieces_[0] = tunnel_->request();
+  sending_ = true;
+  send_.pieces = pieces_.data();
+  send_.piece_count = 1;
+  const Submit submitted = link_->submit(send_);
+  NETSTOR_ASSERT(submitted == Submit::accepted);
+}
+
+void Connection::tunnel_received() {
+  if (!recv_.result.ok) {
+    never_ready_ = recv_.result.error("connect to " + where());
+    return close();
+  }
+  switch (tunnel_->received(static_cast<std::size_t>(recv_.result.bytes))) {
+    case Tunnel::State::more:
+      return receive();
+    case Tunnel::State::refused:
+      never_ready_ =
+          Error(tunnel_->why().kind(), "connect to " + where() + ", which " + tunnel_->why().text());
+      return close();
+    case Tunnel::State::open:
+      tunnel_.reset();
+      return secure();
+  }
+}
+
+void Connection::secure() {
   state_ = State::securing;
-  auto secure = std::make_unique<TlsLink>(shard_.loop(), shard_.loop().metrics(), std::move(link_),
-                                          shard_.make_session());
+  auto secure =
+      std::make_unique<TlsLink>(pool_.loop(), pool_.loop().metrics(), std::move(link_), pool_.make_session());
   tls_ = secure.get();
   secure->start(&secured_);
   link_ = std::move(secure);
-  shard_.loop().arm(alarm_, connect_.deadline);
 }
 
 void Connection::secured() {
@@ -63,14 +96,19 @@ void Connection::secured() {
 
 void Connection::ready() {
   state_ = State::idle;
-  idle_since_ = shard_.loop().now();
-  shard_.idle(*this);
+  idle_since_ = pool_.loop().now();
+  pool_.idle(*this);
+}
+
+std::string Connection::where() const {
+  const Endpoint& to = pool_.endpoint();
+  if (!to.proxy) return to.authority;
+  return to.authority + " by way of the proxy " + to.proxy->host + ":" + std::to_string(to.proxy->port);
 }
 
 std::string Connection::say(const OpResult& result) const {
-  const std::string& where = shard_.endpoint().authority;
-  if (tls_ != nullptr && result.origin == Origin::tls) return where + ": " + tls_->failure();
-  return result.error(where).text();
+  if (tls_ != nullptr && result.origin == Origin::tls) return where() + ": " + tls_->failure();
+  return result.error(where()).text();
 }
 
 void Connection::begin(Exchange& exchange) {
@@ -95,8 +133,8 @@ void Connection::begin(Exchange& exchange) {
                  .continue_wait = exchange.expects_continue ? std::optional<Duration>(std::chrono::seconds(1))
                                                             : std::nullopt,
                  .expected_body = exchange.expected_body});
-  progress_ = shard_.loop().now();
-  if (!alarm_.armed()) shard_.loop().arm(alarm_, progress_ + shard_.options().first_byte_timeout);
+  progress_ = pool_.loop().now();
+  if (!alarm_.armed()) pool_.loop().arm(alarm_, progress_ + pool_.options().first_byte_timeout);
   pump();
 }
 
@@ -108,10 +146,10 @@ void Connection::close() {
   if (state_ == State::closing) return;
   if (state_ == State::connecting) {
     state_ = State::closing;
-    return shard_.port().cancel_connect(connect_);
+    return pool_.port().cancel_connect(connect_);
   }
   // It ends in a turn to come: until then none is to be begun on it.
-  if (state_ == State::idle) shard_.not_idle(*this);
+  if (state_ == State::idle) pool_.not_idle(*this);
   state_ = State::closing;
   link_->close(&closed_);
 }
@@ -138,7 +176,13 @@ void Connection::send() {
 void Connection::receive() {
   if (receiving_) return;
   recv_.pieces = pieces_.data();
-  recv_.piece_count = client_.want(pieces_.data(), static_cast<unsigned>(pieces_.size()), recv_.peek);
+  if (tunnel_) {
+    pieces_[0] = tunnel_->room();
+    recv_.piece_count = 1;
+    recv_.peek = false;
+  } else {
+    recv_.piece_count = client_.want(pieces_.data(), static_cast<unsigned>(pieces_.size()), recv_.peek);
+  }
   if (recv_.piece_count == 0) return;
   receiving_ = true;
   const Submit submitted = link_->submit(recv_);
@@ -156,11 +200,11 @@ void Connection::pump() {
         break;
       case http::Client::Event::body_full:
         if (exchange_->into_pieces != 0 && exchange_->status / 100 == 2) {
-          return fail(ErrorKind::protocol, shard_.endpoint().authority + " sent more than was asked for");
+          return fail(ErrorKind::protocol, where() + " sent more than was asked for");
         }
         if (!grow_text()) {
-          return fail(ErrorKind::protocol, shard_.endpoint().authority + " answered with more than " +
-                                               std::to_string(kTextBytesMost) + " bytes of text");
+          return fail(ErrorKind::protocol, where() + " answered with more than " +
+                                               std::to_string(exchange_->text_bytes_most) + " bytes of text");
         }
         break;
       case http::Client::Event::done:
@@ -172,8 +216,7 @@ void Connection::pump() {
         const std::string what = client_.failure() == http::ClientFailure::bad_head
                                      ? std::string(to_string(client_.head_error()))
                                      : std::string(to_string(client_.failure()));
-        return fail(broken ? ErrorKind::protocol : ErrorKind::disconnected,
-                    shard_.endpoint().authority + ": " + what);
+        return fail(broken ? ErrorKind::protocol : ErrorKind::disconnected, where() + ": " + what);
       }
     }
   }
@@ -187,15 +230,15 @@ void Connection::take_answer() {
   if (exchange_->into_pieces != 0 && head.status / 100 == 2) {
     // Compared before a byte is written: an answer longer than its place is none of what was asked for.
     if (length > exchange_->into_bytes) {
-      return fail(ErrorKind::protocol, shard_.endpoint().authority + " answered with " +
-                                           std::to_string(length) + " bytes where " +
-                                           std::to_string(exchange_->into_bytes) + " were asked for");
+      return fail(ErrorKind::protocol, where() + " answered with " + std::to_string(length) +
+                                           " bytes where " + std::to_string(exchange_->into_bytes) +
+                                           " were asked for");
     }
     return client_.take_body(exchange_->into, exchange_->into_pieces);
   }
   if (length == 0 && client_.body_length().has_value()) return client_.discard_body();
   text_used_ = 0;
-  exchange_->text.resize(std::clamp<std::size_t>(length, kTextBytesFirst, kTextBytesMost));
+  exchange_->text.resize(std::clamp<std::size_t>(length, kTextBytesFirst, exchange_->text_bytes_most));
   text_piece_ = {exchange_->text.data(), exchange_->text.size()};
   client_.take_body(&text_piece_, 1);
 }
@@ -203,8 +246,8 @@ void Connection::take_answer() {
 bool Connection::grow_text() {
   std::string& text = exchange_->text;
   text_used_ = text.size();
-  if (text_used_ >= kTextBytesMost) return false;
-  text.resize(std::min(2 * text_used_, kTextBytesMost));
+  if (text_used_ >= exchange_->text_bytes_most) return false;
+  text.resize(std::min(2 * text_used_, exchange_->text_bytes_most));
   text_piece_ = {text.data() + text_used_, text.size() - text_used_};
   client_.take_body(&text_piece_, 1);
   return true;
@@ -212,7 +255,9 @@ bool Connection::grow_text() {
 
 void Connection::sent() {
   sending_ = false;
-  progress_ = shard_.loop().now();
+  progress_ = pool_.loop().now();
+  // Of a CONNECT that failed the receive says more.
+  if (state_ == State::tunnelling) return receive();
   if (state_ != State::busy) return;
   if (send_.result.ok) {
     client_.batch_sent(progress_);
@@ -225,7 +270,8 @@ void Connection::sent() {
 void Connection::received() {
   receiving_ = false;
   if (state_ == State::closing) return;
-  progress_ = shard_.loop().now();
+  if (state_ == State::tunnelling) return tunnel_received();
+  progress_ = pool_.loop().now();
   if (state_ == State::idle) return close();  // the end of the stream, or bytes that nobody asked for
   if (!recv_.result.ok) {
     const OpResult& why = recv_.result;
@@ -240,7 +286,7 @@ void Connection::received() {
   // Over TLS the link has counted them.
   if (const std::uint64_t copied = client_.copied_bytes(); copied != copied_bytes_) {
     if (exchange_->into_pieces != 0 && tls_ == nullptr)
-      shard_.loop().metrics().copied_bytes += copied - copied_bytes_;
+      pool_.loop().metrics().copied_bytes += copied - copied_bytes_;
     copied_bytes_ = copied;
   }
   pump();
@@ -262,9 +308,9 @@ void Connection::finish() {
   exchange_ = nullptr;  // the alarm stays, and looks again when it fires
   exchange.connection_ = nullptr;
   state_ = State::idle;
-  idle_since_ = shard_.loop().now();
-  shard_.answered(exchange);
-  shard_.idle(*this);
+  idle_since_ = pool_.loop().now();
+  pool_.answered(exchange);
+  pool_.idle(*this);
 }
 
 void Connection::fail(ErrorKind kind, std::string why, Origin origin, std::int32_t native) {
@@ -281,30 +327,30 @@ void Connection::fail(ErrorKind kind, std::string why, Origin origin, std::int32
 }
 
 void Connection::check_progress() {
-  if (state_ == State::securing) {
-    never_ready_ = Error(ErrorKind::timed_out, "connect to " + shard_.endpoint().authority +
-                                                   ": no TLS within BucketOptions::connect_timeout");
+  if (state_ == State::tunnelling || state_ == State::securing) {
+    never_ready_ = Error(ErrorKind::timed_out, "connect to " + where() + ": no " +
+                                                   (state_ == State::securing ? "TLS" : "answer to CONNECT") +
+                                                   " within BucketOptions::connect_timeout");
     return close();
   }
   if (state_ != State::busy) return;  // begin() arms it again
-  client_.tick(shard_.loop().now());
-  const Duration limit = shard_.options().first_byte_timeout;
+  client_.tick(pool_.loop().now());
+  const Duration limit = pool_.options().first_byte_timeout;
   const Time due = progress_ + limit;
-  if (due <= shard_.loop().now()) {
-    return fail(ErrorKind::timed_out,
-                shard_.endpoint().authority + " moved no byte for BucketOptions::first_byte_timeout");
+  if (due <= pool_.loop().now()) {
+    return fail(ErrorKind::timed_out, where() + " moved no byte for BucketOptions::first_byte_timeout");
   }
-  shard_.loop().arm(alarm_, std::min(due, client_.deadline()));
+  pool_.loop().arm(alarm_, std::min(due, client_.deadline()));
   pump();
 }
 
 void Connection::end() {
-  if (alarm_.armed()) shard_.loop().disarm(alarm_);
+  if (alarm_.armed()) pool_.loop().disarm(alarm_);
   if (Exchange* const exchange = std::exchange(exchange_, nullptr)) {
     exchange->connection_ = nullptr;
-    shard_.answered(*exchange);
+    pool_.answered(*exchange);
   }
-  shard_.ended(*this, std::move(never_ready_));
+  pool_.ended(*this, std::move(never_ready_));
 }
 
 }  // namespace netstor::object

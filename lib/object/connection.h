@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// One connection to a service: a link, over TLS where the endpoint says https, the HTTP machine that says
-// what goes over it, and the exchange under way.
+// One connection to a service: a link, through a proxy where one is set, over TLS where the endpoint says
+// https, the HTTP machine that says what goes over it, and the exchange under way.
 
 #include <netstor/ext/link.h>
 
 #include "lib/engine/shard_loop.h"
 #include "lib/object/exchange.h"
+#include "lib/object/tunnel.h"
 #include "lib/proto/http/client.h"
 #include "transports/tls_link.h"
 
@@ -17,14 +18,14 @@
 
 namespace netstor::object {
 
-class ObjectShard;
+class Pool;
 
 class Connection {
  public:
-  enum class State : std::uint8_t { connecting, securing, idle, busy, closing };
+  enum class State : std::uint8_t { connecting, tunnelling, securing, idle, busy, closing };
 
-  /// Connects; the shard hears of it by connected() or ended().
-  Connection(ObjectShard& shard, const Address& address);
+  /// Connects to the pool's endpoint; the pool hears of it by idle() or ended().
+  explicit Connection(Pool& pool);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -33,7 +34,7 @@ class Connection {
   Time idle_since() const noexcept { return idle_since_; }
   /// True once: of a connection that connects, or has just connected.
   bool was_new() noexcept { return std::exchange(new_, false); }
-  /// Idle: starts the exchange, which ends by ObjectShard::ended().
+  /// Idle: starts the exchange, which ends by Pool::ended().
   void begin(Exchange& exchange);
   /// Idle: begins to listen for the end of the stream, so that none is begun on a connection that is closed.
   void watch();
@@ -48,8 +49,13 @@ class Connection {
     Connection* connection = nullptr;
   };
   void connected();
+  void ask_proxy();
+  void tunnel_received();
+  void secure();
   void secured();
   void ready();
+  /// Endpoint and proxy, for messages.
+  std::string where() const;
   /// The words for a result of the link.
   std::string say(const OpResult& result) const;
   void pump();
@@ -66,11 +72,12 @@ class Connection {
   void check_progress();
   void end();
 
-  ObjectShard& shard_;
+  Pool& pool_;
   State state_ = State::connecting;
   ConnectOp connect_;
   std::unique_ptr<Link> link_;
-  const TlsLink* tls_ = nullptr;  // link_, when it is one
+  const TlsLink* tls_ = nullptr;    // link_, when it is one
+  std::unique_ptr<Tunnel> tunnel_;  // while it is made
   Op secured_;
   std::optional<Error> never_ready_;
   http::Client client_;

@@ -3,6 +3,8 @@
 
 #include <netstor/uri.h>
 
+#include "lib/wire/http/uri.h"
+
 #include <algorithm>
 
 namespace netstor::object {
@@ -14,6 +16,38 @@ Error invalid(std::string text) { return {ErrorKind::invalid_argument, std::move
 
 bool is_address(std::string_view host) {
   return host.find(':') != std::string_view::npos || host.find_first_not_of("0123456789.") == host.npos;
+}
+
+std::uint16_t usual_port(bool tls) { return tls ? 443 : 80; }
+
+std::string authority_of(const Endpoint& endpoint) {
+  const bool six = endpoint.host.find(':') != std::string::npos;
+  std::string authority = six ? "[" + endpoint.host + "]" : endpoint.host;
+  if (endpoint.port != usual_port(endpoint.tls)) authority += ":" + std::to_string(endpoint.port);
+  return authority;
+}
+
+bool is_or_ends(std::string_view text, std::string_view name) {
+  return text == name || (text.ends_with(name) && text[text.size() - name.size() - 1] == '.');
+}
+
+/// "s3.amazonaws.com", "BUCKET.s3.REGION.amazonaws.com", "s3-REGION…", "s3.dualstack.REGION…": names below
+/// amazonaws.com are Amazon's customers', too.
+bool is_amazon_s3(std::string_view host) {
+  if (host.ends_with(".cn")) host.remove_suffix(3);
+  if (!host.ends_with(kAmazon)) return false;
+  host.remove_suffix(kAmazon.size());
+  if (is_or_ends(host, "s3")) return true;
+  const auto dot = host.rfind('.');
+  const std::string_view region = dot == host.npos ? host : host.substr(dot + 1);
+  if (region.starts_with("s3-")) return true;
+  if (dot == host.npos) return false;
+  return is_or_ends(host.substr(0, dot), "s3") || is_or_ends(host.substr(0, dot), "s3.dualstack");
+}
+
+Error refused(const std::string& location, std::string why) {
+  return {ErrorKind::permission_denied, "the service redirects to " + location + ", " + std::move(why) +
+                                            "; BucketOptions::endpoint says where to go"};
 }
 
 }  // namespace
@@ -54,8 +88,7 @@ Result<Endpoint> make_endpoint(std::string_view url, std::string_view region, Ad
     endpoint.host = parsed->host;
     endpoint.port = parsed->port;
   }
-  const std::uint16_t usual = endpoint.tls ? 443 : 80;
-  if (endpoint.port == 0) endpoint.port = usual;
+  if (endpoint.port == 0) endpoint.port = usual_port(endpoint.tls);
   const bool amazon = endpoint.host.ends_with(kAmazon);
   const bool virtual_host =
       !bucket.empty() && (addressing == Addressing::virtual_host ||
@@ -64,15 +97,52 @@ Result<Endpoint> make_endpoint(std::string_view url, std::string_view region, Ad
     return invalid("BucketOptions::addressing: virtual_host needs an endpoint with a name, not " +
                    endpoint.host);
   }
+  endpoint.domain = endpoint.host;
   if (virtual_host) {
     endpoint.host = std::string(bucket) + "." + endpoint.host;
   } else if (!bucket.empty()) {
     endpoint.path_prefix = "/" + std::string(bucket);
   }
-  const bool six = endpoint.host.find(':') != std::string::npos;
-  endpoint.authority = six ? "[" + endpoint.host + "]" : endpoint.host;
-  if (endpoint.port != usual) endpoint.authority += ":" + std::to_string(endpoint.port);
+  endpoint.authority = authority_of(endpoint);
   return endpoint;
+}
+
+bool is_below(const Endpoint& endpoint, std::string_view host) {
+  if (is_amazon_s3(endpoint.domain)) return is_amazon_s3(host);
+  return host == endpoint.domain || (!is_address(endpoint.domain) && host.ends_with("." + endpoint.domain));
+}
+
+Result<Redirect> follow_redirect(const Endpoint& configured, const Endpoint& from, std::string_view from_path,
+                                 std::string_view location) {
+  constexpr std::size_t kLocationMost = 4096;
+  const std::string shown(location.substr(0, 200));
+  Redirect to{.endpoint = from, .path = {}};
+  std::string_view rest = location;
+  if (const auto scheme = location.find("://"); scheme != location.npos) {
+    const auto end = std::min(location.find_first_of("/?#", scheme + 3), location.size());
+    const Result<Uri> parsed = Uri::parse(location.substr(0, end));
+    if (!parsed || parsed->host.empty()) return refused(shown, "which is no URL");
+    if (parsed->scheme != (from.tls ? "https" : "http")) return refused(shown, "which is another scheme");
+    to.endpoint.host = parsed->host;
+    to.endpoint.port = parsed->port != 0 ? parsed->port : usual_port(from.tls);
+    to.endpoint.authority = authority_of(to.endpoint);
+    rest = location.substr(end);
+  }
+  if (location.starts_with("//")) return refused(shown, "which is another host");
+  if (location.size() > kLocationMost || (!rest.empty() && rest.front() != '/' && rest.front() != '?'))
+    return refused(shown, "which is no URL");
+  std::string name = to.endpoint.host;
+  for (char& letter : name) letter = letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter + 32) : letter;
+  if (!is_below(configured, name)) {
+    return refused(shown, "which is outside of " + configured.domain + ": nothing is signed for it");
+  }
+  // Encoded anew, as the signature wants it. The query stays ours.
+  const std::string_view path = rest.substr(0, rest.find_first_of("?#"));
+  std::string decoded;
+  if (!http::percent_decode(path, http::Plus::literal, decoded)) return refused(shown, "which is no URL");
+  http::percent_encode(decoded, http::Slash::keep, to.path);
+  if (to.path.empty()) to.path = from_path;
+  return to;
 }
 
 }  // namespace netstor::object

@@ -4,6 +4,8 @@
 
 #include <netstor/bucket.h>
 
+#include "lib/object/proxy.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,12 +18,27 @@ struct Endpoint {
   std::uint16_t port = 0;
   std::string authority;    ///< the Host field: without the scheme's own port
   std::string path_prefix;  ///< "/bucket" in path style, else empty
+  std::string domain;       ///< the host without the bucket's name
+  std::optional<Proxy> proxy{};
 };
 
 /// `url` empty: Amazon's of `region`. `bucket` empty: of the service itself. Errors: invalid_argument, naming
 /// what of the two is wrong.
 [[nodiscard]] Result<Endpoint> make_endpoint(std::string_view url, std::string_view region,
                                              Addressing addressing, std::string_view bucket);
+
+/// Whether `host` is the endpoint's own domain, or below it; of Amazon's endpoints another one of S3.
+[[nodiscard]] bool is_below(const Endpoint& endpoint, std::string_view host);
+
+struct Redirect {
+  Endpoint endpoint;  ///< its path_prefix is that of `from`
+  std::string path;   ///< percent-encoded
+};
+/// Where `location`, a URL or a path in an answer of `from`, leads. Errors: permission_denied when that is
+/// not below the endpoint that was `configured`, or the scheme is another one: neither signature nor payload
+/// goes there.
+[[nodiscard]] Result<Redirect> follow_redirect(const Endpoint& configured, const Endpoint& from,
+                                               std::string_view from_path, std::string_view location);
 
 /// 3 to 63 small letters, digits, dots and hyphens (S3 User Guide, "Bucket naming rules", as far as servers
 /// agree on them).

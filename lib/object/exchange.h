@@ -2,7 +2,7 @@
 #pragma once
 // One request and its answer, on whichever connection is free. The owner keeps it until its future is ready:
 //
-//   Future<void> answered = shard.exchange(exchange);   // ready: look at outcome
+//   Future<void> answered = pool.exchange(exchange);   // ready: look at outcome
 //
 // The head is written when a connection has been found, so that its signature is never older than that.
 
@@ -35,6 +35,8 @@ class Exchange {
   bool to_head = false;             ///< the method is HEAD
   bool expects_continue = false;    ///< the head says so, too
   std::uint64_t expected_body = 0;  ///< of the answer; a hint
+  /// Longer answers are errors. A list of 1,000 keys is far below.
+  std::size_t text_bytes_most = std::size_t{16} << 20;
 
   // ---- Where the body of a successful answer goes; nothing here: to `text`.
   const iovec* into = nullptr;
@@ -61,7 +63,7 @@ class Exchange {
 
  private:
   friend class Connection;
-  friend class ObjectShard;
+  friend class Pool;
   friend class ExchangeState;
   virtual void write_head(http::HeadWriter& head) = 0;
   /// The final head of the answer; views into it last for the call.

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// A bucket's part on one shard: its connections, who waits for one, the signer, the retry budget, and the
-// memory that may be held.
+// A bucket's part on one shard: its connections, the signer, the retry budget, and the memory that may be
+// held.
 
 #include "lib/engine/shard_loop.h"
 #include "lib/engine/use_count.h"
-#include "lib/object/connection.h"
-#include "lib/object/endpoint.h"
-#include "lib/proto/tls/session.h"
+#include "lib/object/joint.h"
+#include "lib/object/pool.h"
 #include "lib/wire/s3/sigv4.h"
 
 #include <memory>
@@ -54,20 +53,23 @@ class ObjectShard final : detail::StopHook {
   detail::BucketCore& core() noexcept { return core_; }
   detail::ShardLoop& loop() noexcept { return loop_; }
   const BucketOptions& options() const noexcept;
-  const Endpoint& endpoint() const noexcept;
-  Port& port() noexcept { return *port_; }
   s3::Signer& signer() noexcept { return signer_; }
-  /// Of a new connection; only with https.
-  std::unique_ptr<tls::Session> make_session();
+  /// Where requests go: to the endpoint, or where the service said that it is for good.
+  Pool& pool() noexcept { return *current_; }
+  /// The one for a redirect. Errors: protocol, when a service leads to more places than any should.
+  Result<Pool*> pool_of(const Endpoint& endpoint);
+  /// Requests go there from now on.
+  void move_to(Pool& pool) noexcept { current_ = &pool; }
   RetryBudget& budget() noexcept { return budget_; }
   bool closed() const noexcept { return closed_; }
 
-  /// Ready when it is answered, failed or cancelled, and its bytes are given back.
-  Future<void> exchange(Exchange& exchange);
-  /// The signer has none, or they end within five minutes.
-  bool needs_credentials() const noexcept;
-  /// Finds credentials, or says why there are none.
+  /// The signer has none, they have ended, or it is time to renew them.
+  bool wants_credentials() const noexcept;
+  /// Finds credentials, or says why there are none. Those that are to be renewed, and are still good, are
+  /// renewed meanwhile. One at a time, for however many wait.
   Task<void> refresh_credentials();
+  /// The service says that those in use have ended: finds others.
+  Task<void> replace_credentials();
 
   /// Of this shard's share of BucketOptions::memory_limit_bytes. Waits for others to give back; more than all
   /// of it is `exhausted`.
@@ -83,45 +85,25 @@ class ObjectShard final : detail::StopHook {
   /// Who frees it waits for none.
   detail::UseCount& users() noexcept { return users_; }
 
-  // From the connections.
-  void idle(Connection& connection);
-  void not_idle(Connection& connection);
-  void answered(Exchange& exchange);
-  void ended(Connection& connection, std::optional<Error> why);
-
  private:
-  friend class ExchangeState;
-  struct Sweep : detail::Timer {
-    ObjectShard* shard = nullptr;
-  };
   void stop(detail::Runnable& ended) noexcept override;
-  void start(Exchange& exchange);
-  void cancel(Exchange& exchange);
-  void wait(Exchange& exchange);
-  void unlink(Exchange& exchange);
-  void serve();
   void unused() noexcept;
-  void sweep();
-  void sweep_soon();
+  Task<void> renew(std::uint64_t refused);
 
   detail::BucketCore& core_;
   detail::ShardLoop& loop_;
   Port* port_ = nullptr;
   s3::Signer signer_;
   RetryBudget budget_;
-  tls::Resumption resumption_;
   std::uint64_t held_bytes_ = 0;
-  std::optional<WallTime> credentials_end_;  // nothing: they do not expire
-  bool has_credentials_ = false;
-  bool refreshing_ = false;
 
-  std::vector<std::unique_ptr<Connection>> connections_;
-  std::vector<Connection*> idle_;  // the one that was used last at the end
-  unsigned connecting_ = 0;
-  Exchange* first_waiting_ = nullptr;
-  Exchange* last_waiting_ = nullptr;
-  unsigned waiting_ = 0;
-  Sweep sweep_;
+  Joint<void> renewal_;
+  std::uint64_t credentials_ = 0;            // which are in use; 0: none
+  std::optional<WallTime> credentials_end_;  // nothing: they do not expire
+  std::optional<WallTime> renew_at_;
+
+  std::vector<std::unique_ptr<Pool>> pools_;  // the first: of the endpoint
+  Pool* current_ = nullptr;
   detail::UseCount users_;  // closers
   bool closed_ = false;
   bool finished_ = false;

@@ -16,11 +16,16 @@ namespace netstor::object {
 namespace {
 
 constexpr std::string_view kAgent = "netstor";
+constexpr unsigned kRedirectsMost = 3;
 
 }  // namespace
 
 Request::Request(ObjectShard& shard, std::string_view method, std::string_view key)
-    : shard_(shard), method_(method), key_(key), path_(shard.endpoint().path_prefix + "/") {
+    : shard_(shard),
+      pool_(&shard.pool()),
+      method_(method),
+      key_(key),
+      path_(pool_->endpoint().path_prefix + "/") {
   http::percent_encode(key, http::Slash::keep, path_);
   to_head = method == "HEAD";
 }
@@ -41,11 +46,12 @@ void Request::payload(std::string own) {
 bool Request::signs_payload() const noexcept {
   if (shard_.options().anonymous) return false;
   const PayloadSigning wish = shard_.options().payload_signing;
-  return wish == PayloadSigning::always || (wish == PayloadSigning::automatic && !shard_.endpoint().tls);
+  return wish == PayloadSigning::always || (wish == PayloadSigning::automatic && !pool_->endpoint().tls);
 }
 
 void Request::write_head(http::HeadWriter& head) {
-  const std::string& authority = shard_.endpoint().authority;
+  const Endpoint& endpoint = pool_->endpoint();
+  const std::string& authority = endpoint.authority;
   const bool anonymous = shard_.options().anonymous;
   const std::string_view hash = payload_bytes_ == 0     ? s3::kEmptyPayload
                                 : payload_hash_.empty() ? s3::kUnsignedPayload
@@ -79,7 +85,12 @@ void Request::write_head(http::HeadWriter& head) {
       http::percent_encode(one.value, http::Slash::encode, target);
     }
   }
+  // A proxy that reads what is asked for wants to know whom (RFC 9112, 3.2.2).
+  const bool to_proxy = endpoint.proxy && !endpoint.tls;
+  if (to_proxy) target.insert(0, "http://" + authority);
   head.request_line(method_, target);
+  if (to_proxy && !endpoint.proxy->authorization.empty())
+    head.field("proxy-authorization", endpoint.proxy->authorization);
   for (const s3::NameValue& one : signed_) head.field(one.name, one.value);
   for (const s3::NameValue& one : headers_) {
     if (!one.name.starts_with("x-amz-")) head.field(one.name, one.value);
@@ -97,6 +108,7 @@ void Request::take_head(const http::ResponseHead& head) {
     return;
   }
   region_ = head.fields.value("x-amz-bucket-region");
+  location_ = head.fields.value("location");
   unsigned seconds = 0;
   const std::string_view pause = head.fields.value("retry-after");
   const auto read = std::from_chars(pause.data(), pause.data() + pause.size(), seconds);
@@ -127,11 +139,60 @@ void Request::examine() {
 bool Request::learn_region() {
   const std::string& told = !body_.region.empty() ? body_.region : region_;
   const bool wrong_region = status == 301 || status == 307 || status == 400;
-  if (outcome != Outcome::answered || !wrong_region || told.empty() || told == shard_.signer().region()) {
-    return false;
-  }
+  if (!wrong_region || told.empty() || told == shard_.signer().region()) return false;
   shard_.signer().set_region(told);
   return true;
+}
+
+Result<bool> Request::follow() {
+  if (outcome != Outcome::answered) return false;
+  const bool moved = learn_region();
+  const bool redirected = status == 301 || status == 307 || status == 308;
+  if (!moved && !redirected) return false;
+  const auto refuse = [&](ErrorKind means, const std::string& words) {
+    const Effect effect = changes && may_have_happened_ ? Effect::unknown : Effect::none;
+    return Error(means, what() + ": " + words, effect, Origin::s3, static_cast<std::int32_t>(status));
+  };
+  if (redirects_++ == kRedirectsMost)
+    return refuse(ErrorKind::protocol, "the service sends this from one place to the next without end");
+  if (!redirected) return true;
+  const Endpoint& from = pool_->endpoint();
+  const Endpoint& configured = shard_.core().endpoint();
+  std::string to = location_;
+  if (to.empty() && !body_.endpoint.empty()) {
+    // Of Amazon: the name of the bucket's own host, or of its service.
+    to = (from.tls ? "https://" : "http://") + body_.endpoint;
+    const std::string& bucket = shard_.core().name();
+    const bool of_bucket = body_.endpoint.starts_with(bucket + ".");
+    to += !of_bucket ? path_ : path_.substr(from.path_prefix.size());
+  }
+  if (to.empty() && moved && shard_.core().follows_region()) {
+    NETSTOR_TRY_RETURN(
+        const Endpoint regional,
+        make_endpoint({}, shard_.signer().region(), shard_.options().addressing, shard_.core().name()));
+    to = "https://" + regional.authority + path_;
+  }
+  if (to.empty()) return moved;
+  Result<Redirect> redirect = follow_redirect(configured, from, path_, to);
+  if (!redirect) return refuse(redirect.error().kind(), redirect.error().text());
+  // The bucket's new place, when its name is where it was, or is the host's; else only that of this object.
+  std::string key = "/";
+  http::percent_encode(key_, http::Slash::keep, key);
+  const bool same_key = redirect->path.ends_with(key);
+  const std::string prefix = same_key ? redirect->path.substr(0, redirect->path.size() - key.size()) : "";
+  const bool by_host = prefix.empty() && redirect->endpoint.host.starts_with(shard_.core().name() + ".");
+  const bool of_bucket = same_key && (prefix == from.path_prefix || by_host);
+  if (of_bucket) redirect->endpoint.path_prefix = prefix;
+  NETSTOR_TRY_RETURN(pool_, shard_.pool_of(redirect->endpoint));
+  path_ = std::move(redirect->path);
+  if (of_bucket && status != 307) shard_.move_to(*pool_);
+  return true;
+}
+
+bool Request::identity_ended() const {
+  const auto code = s3::error_code_of(body_.code);
+  return outcome == Outcome::answered && !shard_.options().anonymous &&
+         (code == s3::ErrorCode::expired_token || code == s3::ErrorCode::invalid_token);
 }
 
 std::string Request::what() const {
@@ -164,13 +225,13 @@ Error Request::error() const {
 Task<void> perform(Request& request) {
   ObjectShard& shard = request.shard();
   const BucketOptions& options = shard.options();
-  bool moved = false;
-  for (unsigned retry = 0;; ++retry) {
-    if (shard.needs_credentials()) {
+  bool replaced = false;
+  for (unsigned retry = 0;;) {
+    if (shard.wants_credentials()) {
       auto refreshing = shard.refresh_credentials();
       NETSTOR_CHECK(co_await std::move(refreshing));
     }
-    const Result<void> ended = co_await shard.exchange(request);
+    const Result<void> ended = co_await request.pool().exchange(request);
     static_cast<void>(ended);  // the exchange says how
     request.examine();
     if (request.succeeded()) {
@@ -178,12 +239,18 @@ Task<void> perform(Request& request) {
       co_return ok();
     }
     if (request.outcome == Exchange::Outcome::cancelled) co_return request.error();
-    if (!std::exchange(moved, true) && request.learn_region()) continue;
+    NETSTOR_TRY(const bool followed, request.follow());
+    if (followed) continue;
+    if (request.identity_ended() && !std::exchange(replaced, true)) {
+      auto replacing = shard.replace_credentials();
+      if (const Result<void> found = co_await std::move(replacing); found) continue;
+    }
     if (retry == options.retries || !may_retry(request.failure, request.repeat) || !shard.budget().take()) {
       co_return request.error();
     }
+    ++retry;
     ++shard.loop().metrics().replays;
-    const Duration pause = pause_before(retry + 1, options, request.failure, shard.loop().random());
+    const Duration pause = pause_before(retry, options, request.failure, shard.loop().random());
     if (Result<void> slept = co_await sleep(pause); !slept) {
       const Error last = request.error();
       co_return Error(slept.error().kind(), last.text(), last.effect(), last.origin(), last.native());

@@ -62,15 +62,22 @@ class Request final : public Exchange {
   /// After a try: reads what the answer says of itself.
   void examine();
   Duration asked_pause() const noexcept { return asked_pause_; }
-  /// The service named the region where the bucket is, and it is another one.
-  bool learn_region();
+  /// After a try: the service said that the request belongs to another region, or elsewhere; then it goes
+  /// there the next time. Errors: of a redirect that is not followed.
+  Result<bool> follow();
+  /// After a try: who signed is no longer known to the service.
+  bool identity_ended() const;
+  Pool& pool() noexcept { return *pool_; }
 
  private:
   void write_head(http::HeadWriter& head) override;
   void take_head(const http::ResponseHead& head) override;
   std::string what() const;
 
+  bool learn_region();
+
   ObjectShard& shard_;
+  Pool* pool_;
   std::string_view method_;
   std::string key_;
   std::string path_;  // percent-encoded
@@ -86,6 +93,8 @@ class Request final : public Exchange {
   // Of the answer.
   std::string request_id_;
   std::string region_;
+  std::string location_;
+  unsigned redirects_ = 0;
   s3::ErrorBody body_;
   Duration asked_pause_{};
   bool hidden_ = false;

@@ -151,7 +151,7 @@ class Errors(Case):
         said = self.refuse(netstor("ls", self.bucket, env=wrong), 1, "SignatureDoesNotMatch",
                            "AWS_SECRET_ACCESS_KEY")
         self.assertNotIn("hush", said)
-        none = {"AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+        none = {"AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true"}
         self.refuse(netstor("ls", env=none), 1, "no credentials", "--no-sign-request")
         self.refuse(netstor("ls", "--profile", "unheard-of"), 1, "unheard-of", "--profile")
         self.refuse(netstor("ls", self.bucket, "--no-sign-request"), 1, "AccessDenied")

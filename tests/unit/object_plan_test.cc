@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How objects are cut, ranges joined, requests tried again; where they go, and what the AWS files say.
 
+#include "lib/object/answers.h"
 #include "lib/object/aws_profile.h"
 #include "lib/object/credentials.h"
 #include "lib/object/endpoint.h"
@@ -131,6 +132,49 @@ TEST(ObjectEndpoint, RefusesWhatIsNone) {
     EXPECT_FALSE(check_bucket_name(name).ok()) << name;
   EXPECT_FALSE(check_key("").ok());
   EXPECT_FALSE(check_key(std::string(1025, 'k')).ok());
+}
+
+TEST(ObjectEndpoint, RedirectsStayInTheDomain) {
+  const Endpoint own = *make_endpoint("https://s3.example.com", "x", Addressing::virtual_host, "samples");
+  for (const char* host : {"s3.example.com", "samples.s3.example.com", "eu.s3.example.com"})
+    EXPECT_TRUE(is_below(own, host)) << host;
+  for (const char* host : {"example.com", "xs3.example.com", "s3.example.com.evil", "evil.com", ""})
+    EXPECT_FALSE(is_below(own, host)) << host;
+  const Endpoint amazon = *make_endpoint("", "us-east-1", Addressing::automatic, "samples");
+  for (const char* host :
+       {"samples.s3.eu-west-1.amazonaws.com", "samples.s3-eu-west-1.amazonaws.com", "s3.amazonaws.com",
+        "samples.s3.dualstack.eu-west-1.amazonaws.com", "samples.s3.cn-north-1.amazonaws.com.cn"})
+    EXPECT_TRUE(is_below(amazon, host)) << host;
+  for (const char* host : {"ec2-1-2-3-4.compute-1.amazonaws.com", "s3-mine-1.us-east-1.elb.amazonaws.com",
+                           "x.s3.evil.us-east-1.amazonaws.com", "amazonaws.com", "s3.amazonaws.com.evil"})
+    EXPECT_FALSE(is_below(amazon, host)) << host;
+}
+
+TEST(ObjectEndpoint, RedirectsAreReadWithCare) {
+  const Endpoint own = *make_endpoint("http://10.0.0.1:9000", "x", Addressing::automatic, "samples");
+  const auto to = [&](std::string_view location) {
+    const auto led = follow_redirect(own, own, "/samples/a", location);
+    return led ? led->endpoint.authority + " " + led->path : "refused";
+  };
+  EXPECT_EQ(to("http://10.0.0.1:9001/b/a%20c?x=1#y"), "10.0.0.1:9001 /b/a%20c");
+  EXPECT_EQ(to("http://10.0.0.1"), "10.0.0.1 /samples/a");
+  EXPECT_EQ(to("/b/a+%2b"), "10.0.0.1:9000 /b/a%2B%2B");
+  for (const char* location :
+       {"https://10.0.0.1:9000/", "http://10.0.0.2/", "http://x10.0.0.1/", "b", "//10.0.0.2/",
+        "http://u@10.0.0.1/", "/%zz", "http://", "http:///x", "http://sub.10.0.0.1/"}) {
+    EXPECT_EQ(to(location), "refused") << location;
+  }
+}
+
+TEST(CustomerKey, IsSentWithItsSum) {
+  const std::string key(32, 'k');
+  const auto fields = key_fields("x-amz-copy-source-", key);
+  ASSERT_EQ(fields.size(), 3u);
+  EXPECT_EQ(fields[0], std::pair(std::string("x-amz-copy-source-server-side-encryption-customer-algorithm"),
+                                 std::string("AES256")));
+  EXPECT_EQ(fields[1].second, "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=");
+  EXPECT_EQ(fields[2].first, "x-amz-copy-source-server-side-encryption-customer-key-md5");
+  EXPECT_EQ(fields[2].second, "mT2HRsMGJ5IX5C+0rreZ8Q==");
 }
 
 TEST(AwsFiles, ProfilesAreFoundByTheirSections) {
