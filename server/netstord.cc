@@ -3,6 +3,7 @@
 // a signal, and takes everything down in the opposite order.
 
 #include "server/netstord_buckets.h"
+#include "server/netstord_hosts.h"
 #include "server/netstord_options.h"
 #include "server/netstord_report.h"
 #include "server/netstord_volumes.h"
@@ -121,6 +122,7 @@ class Server {
   ServerOptions options_;
   std::optional<store::StateDirectory> state_;
   std::vector<ServedVolume> volumes_;
+  std::vector<nvmf::HostSecrets> host_secrets_;
   std::optional<Runtime> runtime_;
   net::Warnings warnings_{[](const std::string& line) { spdlog::warn("{}", line); }};
   std::unique_ptr<nvmf::Target> target_;
@@ -172,6 +174,11 @@ std::optional<Failure> Server::start_runtime() {
 }
 
 std::optional<Failure> Server::start_target() {
+  if (!options_.host_keys.empty()) {
+    auto secrets = read_host_keys(options_.host_keys);
+    if (!secrets) return failed(Exit::usage, std::move(secrets).error().with_context("--host-keys"));
+    host_secrets_ = *std::move(secrets);
+  }
   nvmf::TargetConfig config;
   config.connections_max = (options_.connections_max + options_.shards - 1) / options_.shards;
   config.warnings = &warnings_;
@@ -196,6 +203,7 @@ std::optional<Failure> Server::serve(ServedVolume& volume) {
                                     .serial = identity.serial,
                                     .firmware = {},
                                     .hosts = options_.allowed_hosts,
+                                    .secrets = host_secrets_,
                                     .nsid_max = 1,
                                     .limits = {}})
                    .get();

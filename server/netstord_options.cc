@@ -113,6 +113,12 @@ void add_network_options(CLI::App& app, ServerOptions& options, std::vector<std:
         auto good = store::check_nqn(nqn);
         return good ? std::string() : good.error().text();
       });
+  app.add_option(
+         "--host-keys", options.host_keys,
+         "Hosts that have to prove who they are (DH-HMAC-CHAP), and by what; others are refused. A line "
+         "each: "
+         "HOST-NQN SECRET [CONTROLLER-SECRET], as `nvme gen-dhchap-key` makes them; its mode has to be 0600")
+      ->type_name("FILE");
   app.add_option("--max-connections", options.connections_max, "Connections in all; further ones are closed")
       ->type_name("N")
       ->check(CLI::Range(1U, 1'000'000U))

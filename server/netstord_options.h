@@ -58,6 +58,7 @@ struct ServerOptions {
   unsigned connections_max = 4096;
   std::optional<std::uint64_t> memory_bytes;
   std::vector<std::string> allowed_hosts;
+  std::string host_keys;  ///< empty: no host has to prove who it is
   bool json = false;
   int ready_fd = -1;
   std::string port_file;

@@ -61,6 +61,12 @@ struct VolumeOptions {
   Duration path_loss_timeout = std::chrono::seconds(60);
   /// Open without the right to write: every write is refused here.
   bool read_only = false;
+  /// In-band authentication (DH-HMAC-CHAP): the host's secret, and the controller's, which is then examined,
+  /// too. As `nvme gen-dhchap-key` prints them: "DHHC-1:…:". Kept in memory while the volume is open, never
+  /// logged. Without the first, a controller that asks for authentication is answered permission_denied; with
+  /// the second, a controller that does not prove itself is.
+  std::string host_secret{};
+  std::string controller_secret{};
 };
 
 /// Options of one read, write, … .

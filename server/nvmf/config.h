@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/proto/nvme/controller_view.h"
+#include "lib/proto/nvme/dhchap.h"
 #include "server/net/warnings.h"
 
 namespace netstor::nvmf {
@@ -16,7 +17,7 @@ namespace netstor::nvmf {
 struct TargetConfig {
   /// On each shard. Further ones are closed at once.
   unsigned connections_max = 4096;
-  /// From accept to a Connect command that is welcome.
+  /// From accept to a Connect command that is welcome, and from there to the end of an authentication.
   Duration connect_timeout = std::chrono::seconds(10);
   /// Memory on each shard for data on its way between hosts and stores that cannot take it at once. Requests
   /// wait in order when it is out. At least twice ControllerLimits::transfer_bytes_max.
@@ -27,12 +28,20 @@ struct TargetConfig {
   net::Warnings* warnings = nullptr;
 };
 
+/// What a host proves itself by (DH-HMAC-CHAP), and the subsystem to that host.
+struct HostSecrets {
+  std::string host_nqn;
+  nvme::AuthSecrets secrets;
+};
+
 struct SubsystemConfig {
   std::string nqn;
   std::string serial;
   std::string model = "netstor";
   std::string firmware = {};            ///< at most 8 characters; empty: the library's version
   std::vector<std::string> hosts = {};  ///< host NQNs that may connect; empty: all
+  /// Each queue of these hosts has to authenticate. When there are any, other hosts are refused.
+  std::vector<HostSecrets> secrets = {};
   std::uint32_t nsid_max = 64;
   nvme::ControllerLimits limits = {};
 };

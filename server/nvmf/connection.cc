@@ -177,6 +177,7 @@ void Connection::finish_if_idle() {
 
 void Connection::arm_timer() {
   Time when = drain_deadline_;
+  if (!let_in()) when = std::min(when, authentication_deadline_);
   if (hosted_ != nullptr) when = std::min(when, hosted_->controller.keep_alive_deadline());
   if (when != Time::max()) {
     shard_.loop().arm(alarm_, when);
@@ -190,7 +191,8 @@ void Connection::on_timer() {
   const Time now = shard_.loop().now();
   // Never connected, drained for too long, or the peer has not read its TermReq.
   if (!queue_.connected() || lingering_ || now >= drain_deadline_) return end();
-  if (hosted_ == nullptr) return;
+  if (!let_in() && now >= authentication_deadline_) return end();
+  if (hosted_ == nullptr) return arm_timer();
   // Keep alive: the host is taken for dead, and all of its queues end with this one (NVMe Base 2.0, "Keep
   // Alive").
   if (hosted_->controller.expired(now)) {

@@ -6,6 +6,7 @@
 //   connection.cc        link to queue and back, one receive and one send in flight, end and drain
 //   connection_io.cc     I/O commands to the store and back
 //   connection_admin.cc  Connect, admin commands, events, keep alive
+//   connection_auth.cc   a host that has to prove who it is, before anything else
 //
 // The end: end() closes the link; when it is closed the queue is abandoned; when the last request has come
 // back from the store and nobody holds the connection any more, the shard frees it.
@@ -78,12 +79,18 @@ class Connection final : public nvme::tcp::TargetOwner {
                      const nvme::ConnectData& data);
   Task<void> connect_io(nvme::tcp::TargetRequest& request, nvme::Connect connect, nvme::ConnectData data);
   void become(nvme::tcp::TargetRequest& request, const nvme::Connect& connect, std::uint16_t cntlid,
-              ShardSubsystem& subsystem);
+              ShardSubsystem& subsystem, std::string_view host_nqn);
   void execute_admin(nvme::tcp::TargetRequest& request);
   void obey(nvme::PropertyEffect effect);
   Task<void> write_back();
   void drop_events();
   void warn_of_refusal(const nvme::ConnectData& data, nvme::Status status);
+
+  // connection_auth.cc
+  bool let_in() const noexcept { return examiner_ == nullptr || examiner_->authenticated(); }
+  void begin_authentication(const ShardSubsystem& subsystem, std::string_view host_nqn);
+  nvme::Status admit_authentication(nvme::tcp::TargetRequest& request);
+  void authenticate(nvme::tcp::TargetRequest& request);
 
   // connection_io.cc
   void read(nvme::tcp::TargetRequest& request, IoRequest& io);
@@ -109,7 +116,9 @@ class Connection final : public nvme::tcp::TargetOwner {
   const std::uint64_t id_;
   std::unique_ptr<IoRequest[]> io_;  // one for each node of the queue
   ShardSubsystem* subsystem_ = nullptr;
-  HostedController* hosted_ = nullptr;  // on admin queues
+  HostedController* hosted_ = nullptr;                // on admin queues
+  std::unique_ptr<nvme::DhChapController> examiner_;  // of hosts that have to prove who they are
+  Time authentication_deadline_ = Time::max();
   std::uint16_t qid_ = 0;
   bool sending_ = false;
   bool receiving_ = false;

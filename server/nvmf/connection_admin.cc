@@ -37,7 +37,7 @@ void Connection::connect_admin(TargetRequest& request, const nvme::Connect& conn
                                     .keep_alive_ms = static_cast<std::uint32_t>(
                                         std::min<std::uint64_t>(kato, 0xFFFFFFFFu / kUnit * kUnit))});
   if (hosted_ == nullptr) return queue_.refuse(request, nvme::FabricsStatus::controller_busy, {});
-  become(request, connect, hosted_->controller.identity().cntlid, *subsystem);
+  become(request, connect, hosted_->controller.identity().cntlid, *subsystem, data.hostnqn.view());
 }
 
 // The controller lives on the shard of its admin queue, which its number names.
@@ -60,7 +60,7 @@ Task<void> Connection::connect_io(TargetRequest& request, nvme::Connect connect,
     queue_.refuse(request, verdict.status, verdict.where);
   } else {
     qid_ = connect.qid;
-    become(request, connect, data.cntlid, *subsystem);
+    become(request, connect, data.cntlid, *subsystem, data.hostnqn.view());
   }
   if (closing_) {
     finish_if_idle();
@@ -79,14 +79,16 @@ void Connection::warn_of_refusal(const nvme::ConnectData& data, nvme::Status sta
 }
 
 void Connection::become(TargetRequest& request, const nvme::Connect& connect, std::uint16_t cntlid,
-                        ShardSubsystem& subsystem) {
+                        ShardSubsystem& subsystem, std::string_view host_nqn) {
   subsystem_ = &subsystem;
+  begin_authentication(subsystem, host_nqn);
   const nvme::tcp::QueueTerms terms{
       .cntlid = cntlid,
       .entries = static_cast<std::uint16_t>(connect.sqsize + 1),
       .admin = qid_ == 0,
       .sq_flow_control = (connect.cattr & nvme::kConnectDisableSqFlowControl) == 0,
-      .in_capsule_bytes = qid_ == 0 ? nvme::tcp::kAdminInCapsuleBytes : subsystem.limits().in_capsule_bytes};
+      .in_capsule_bytes = qid_ == 0 ? nvme::tcp::kAdminInCapsuleBytes : subsystem.limits().in_capsule_bytes,
+      .authenticate = examiner_ != nullptr};
   const unsigned nodes = nvme::tcp::TargetQueue::nodes(terms.entries);
   io_ = std::make_unique<IoRequest[]>(nodes);
   for (unsigned i = 0; i < nodes; ++i) {

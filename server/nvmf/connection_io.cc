@@ -43,6 +43,10 @@ constexpr DeviceVerb verb_of(IoVerb verb) {
 }  // namespace
 
 Status Connection::admit(TargetRequest& request) {
+  if (examiner_ != nullptr) [[unlikely]] {
+    if (is_authentication(request.command)) return admit_authentication(request);
+    if (!let_in()) return nvme::refused(nvme::FabricsStatus::authentication_required);
+  }
   if (hosted_ != nullptr) [[unlikely]] {
     nvme::AdminPlan plan;
     const Status status = hosted_->controller.plan(request.command, plan);
@@ -91,6 +95,8 @@ void Connection::release(TargetRequest& request) noexcept {
 }
 
 void Connection::execute(TargetRequest& request) {
+  if (examiner_ != nullptr && is_authentication(request.command)) [[unlikely]]
+    return authenticate(request);
   if (hosted_ != nullptr) [[unlikely]]
     return execute_admin(request);
   IoRequest& io = io_[request.slot];

@@ -10,9 +10,16 @@ namespace netstor::nvmf {
 
 namespace {
 
+const nvme::AuthSecrets* secrets_of(const SubsystemConfig& config, std::string_view host_nqn) {
+  const auto found = std::find_if(config.secrets.begin(), config.secrets.end(),
+                                  [=](const HostSecrets& each) { return each.host_nqn == host_nqn; });
+  return found == config.secrets.end() ? nullptr : &found->secrets;
+}
+
 bool allows(const SubsystemConfig& config, std::string_view host_nqn) {
-  return config.hosts.empty() ||
-         std::find(config.hosts.begin(), config.hosts.end(), host_nqn) != config.hosts.end();
+  const bool listed = config.hosts.empty() ||
+                      std::find(config.hosts.begin(), config.hosts.end(), host_nqn) != config.hosts.end();
+  return listed && (config.secrets.empty() || secrets_of(config, host_nqn) != nullptr);
 }
 
 }  // namespace
@@ -41,6 +48,9 @@ std::uint32_t ShardSubsystem::next_nsid(std::uint32_t nsid) const {
 }
 
 bool ShardSubsystem::host_allowed(std::string_view host_nqn) const { return allows(*config_, host_nqn); }
+const nvme::AuthSecrets* ShardSubsystem::secrets_of(std::string_view host_nqn) const {
+  return nvmf::secrets_of(*config_, host_nqn);
+}
 
 std::uint64_t ShardSubsystem::paths(std::string_view host_nqn, std::vector<nvme::PathView>& out) const {
   const auto add = [&](const Directory::Path& path, std::string_view nqn, bool discovery) {

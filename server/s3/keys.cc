@@ -20,7 +20,7 @@ namespace netstor::s3server {
 
 namespace {
 
-constexpr off_t kFileBytesMax = 1 << 20;
+constexpr std::size_t kFileBytesMax = 1 << 20;
 
 Error bad_line(std::string_view what, unsigned line, std::string_view why) {
   return {ErrorKind::invalid_argument,
@@ -155,25 +155,7 @@ Result<Keys> Keys::parse(std::string_view text, std::string_view what) {
 }
 
 Result<Keys> Keys::read(const std::string& path) {
-  const store::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-  if (file.get() < 0) return Error::system(errno, path);
-  struct stat facts {};
-  if (::fstat(file.get(), &facts) != 0) return Error::system(errno, path);
-  if (!S_ISREG(facts.st_mode)) return Error(ErrorKind::invalid_argument, path + ": not a file");
-  if ((facts.st_mode & 077) != 0)
-    return Error(ErrorKind::permission_denied,
-                 path + ": holds secrets, and others than its owner have rights to it: chmod 600 it");
-  if (facts.st_size > kFileBytesMax) return Error(ErrorKind::invalid_argument, path + ": more than 1 MiB");
-  std::string text(static_cast<std::size_t>(facts.st_size), '\0');
-  std::size_t got = 0;
-  while (got < text.size()) {
-    const ssize_t more = ::read(file.get(), text.data() + got, text.size() - got);
-    if (more < 0 && errno == EINTR) continue;
-    if (more < 0) return Error::system(errno, path);
-    if (more == 0) break;
-    got += static_cast<std::size_t>(more);
-  }
-  text.resize(got);
+  NETSTOR_TRY_RETURN(std::string text, store::read_secret_file(path, kFileBytesMax));
   auto keys = parse(text, path);
   wipe(std::as_writable_bytes(std::span(text)));
   return keys;

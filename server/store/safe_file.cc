@@ -37,9 +37,9 @@ Descriptor::~Descriptor() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Result<std::string> read_small_file(const std::string& path, std::size_t bytes_max) {
-  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (fd.get() < 0) return Error::system(errno, "read " + path);
+namespace {
+
+Result<std::string> read_all(const Descriptor& fd, const std::string& path, std::size_t bytes_max) {
   std::string text(bytes_max + 1, '\0');
   std::size_t have = 0;
   while (have < text.size()) {
@@ -54,6 +54,26 @@ Result<std::string> read_small_file(const std::string& path, std::size_t bytes_m
   }
   text.resize(have);
   return text;
+}
+
+}  // namespace
+
+Result<std::string> read_small_file(const std::string& path, std::size_t bytes_max) {
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (fd.get() < 0) return Error::system(errno, "read " + path);
+  return read_all(fd, path, bytes_max);
+}
+
+Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_max) {
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  struct stat facts {};
+  if (fd.get() < 0 || ::fstat(fd.get(), &facts) != 0) return Error::system(errno, "read " + path);
+  if (!S_ISREG(facts.st_mode)) return Error(ErrorKind::invalid_argument, path + ": not a file");
+  if ((facts.st_mode & 077) != 0) {
+    return Error(ErrorKind::permission_denied,
+                 path + ": holds secrets, and others than its owner have rights to it: chmod 600 it");
+  }
+  return read_all(fd, path, bytes_max);
 }
 
 Result<void> write_new_file(const std::string& path, std::string_view bytes) {

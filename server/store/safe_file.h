@@ -28,6 +28,8 @@ class Descriptor {
 
 /// All of a small file; longer than `bytes_max`: invalid_argument.
 Result<std::string> read_small_file(const std::string& path, std::size_t bytes_max);
+/// The same for a file of secrets: permission_denied where others than its owner have rights to it.
+Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_max);
 
 /// A new file with these bytes, synced. Errors: already_exists, system errors.
 Result<void> write_new_file(const std::string& path, std::string_view bytes);

@@ -8,6 +8,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include <filesystem>
+#include <fstream>
+
 namespace netstor::tool {
 
 void add_common(CLI::App& verb, Common& common) {
@@ -25,6 +28,12 @@ void add_connection(CLI::App& verb, Common& common) {
   verb.add_option("--host-nqn", common.host_nqn,
                   "Who we are to the server (default: made from the machine's id)")
       ->type_name("NQN");
+  verb.add_option("--host-secret", common.host_secret,
+                  "A file (mode 0600) with what we prove ourselves by, from `nvme gen-dhchap-key`")
+      ->type_name("FILE");
+  verb.add_option("--controller-secret", common.controller_secret,
+                  "A file with what the server has to prove itself by")
+      ->type_name("FILE");
   verb.add_flag("--digests", common.digests, "Ask for CRC32C over headers and payloads");
 }
 
@@ -59,6 +68,28 @@ VolumeOptions volume_options(const Common& common) {
   return options;
 }
 
+namespace {
+
+// A secret is never on a command line, where every user of the machine can read it.
+Result<std::string> read_secret(const std::string& path) {
+  if (path.empty()) return std::string();
+  std::error_code code;
+  const auto status = std::filesystem::status(path, code);
+  if (code) return Error::system(code.value(), path);
+  using std::filesystem::perms;
+  if ((status.permissions() & (perms::group_all | perms::others_all)) != perms::none) {
+    return with_hint(Error(ErrorKind::permission_denied,
+                           path + ": holds a secret, and others than its owner have rights to it"),
+                     "chmod 600 " + path);
+  }
+  std::ifstream file(path);
+  std::string secret;
+  if (!(file >> secret)) return Error(ErrorKind::invalid_argument, path + ": holds no secret");
+  return secret;
+}
+
+}  // namespace
+
 Result<Volume> open_volume(Runtime& runtime, const Common& common, const std::string& uri,
                            VolumeOptions options) {
   if (!is_uri(uri)) {
@@ -73,6 +104,8 @@ Result<Volume> open_volume(Runtime& runtime, const Common& common, const std::st
   VolumeOptions asked = volume_options(common);
   asked.queue_depth = options.queue_depth;
   asked.read_only = options.read_only;
+  NETSTOR_TRY_RETURN(asked.host_secret, read_secret(common.host_secret));
+  NETSTOR_TRY_RETURN(asked.controller_secret, read_secret(common.controller_secret));
   return Volume::open(runtime, uri, asked).get();
 }
 

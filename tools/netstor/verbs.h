@@ -45,6 +45,8 @@ struct Common {
   std::string driver = "auto";
   double timeout_s = 10;
   std::string host_nqn;
+  std::string host_secret;        ///< files
+  std::string controller_secret;
   bool digests = false;
 };
 void add_common(CLI::App& verb, Common& common);

@@ -56,6 +56,9 @@ inline Task<Answer> execute(Connection& connection, const char* what, nvme::Comm
                             nvme::tcp::Transfer direction = nvme::tcp::Transfer::none) {
   Exchange exchange(connection, command);
   if (!data.empty()) exchange.carry(data, direction);
+  // An authentication message is as long as it is; the command's length is only the room for it.
+  exchange.whole =
+      !command.is_fabrics() || command.fabrics_type() != nvme::FabricsType::authentication_receive;
   exchange.deadline = connection.port().loop().now() + limit;
   co_await exchange;
   if (exchange.outcome == nvme::tcp::HostOutcome::corrupt) {

@@ -5,6 +5,7 @@
 #include "lib/wire/fabrics/connect.h"
 #include "lib/wire/fabrics/nqn.h"
 #include "lib/wire/nvme/features.h"
+#include "transports/nvmeof/authentication.h"
 
 namespace netstor::nvmeof {
 
@@ -47,14 +48,20 @@ Task<std::uint16_t> connect_queue(Connection& connection, const Target& target, 
   if (!told) co_return std::move(told).error();
   const Answer answer = *told;
   const auto accepted = nvme::decode_connect_accepted(static_cast<std::uint32_t>(answer.result));
-  if (accepted.authentication_transaction_required || accepted.authentication_secure_channel_required) {
-    co_return Error(ErrorKind::unsupported, "the controller asks for in-band authentication");
-  }
   // FFFFh: the controller agrees to do without ("Connect response").
   if (answer.sqhd != 0xFFFF) {
     if (answer.sqhd > depth)
       co_return Error(ErrorKind::protocol, "Connect: the queue head is beyond the queue");
     connection.queue().enable_flow_control(static_cast<std::uint16_t>(depth + 1), answer.sqhd);
+  }
+  if (accepted.authentication_secure_channel_required) {
+    co_return Error(ErrorKind::unsupported, "the controller asks for a secure channel");
+  }
+  // A controller that was to prove itself, and does not even ask, is not believed.
+  if (accepted.authentication_transaction_required ||
+      (!target.options.controller_secret.empty() && !target.subnqn.empty())) {
+    auto authenticating = authenticate(connection, target, qid);
+    NETSTOR_CHECK(co_await std::move(authenticating));
   }
   co_return accepted.cntlid;
 }

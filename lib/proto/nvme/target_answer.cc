@@ -62,7 +62,9 @@ void TargetQueue::accept(TargetRequest& request, const QueueTerms& terms) {
     receiver_.set_rules(rules);
     phase_ = Phase::connected;
   }
-  complete(request, {}, encode(ConnectAccepted{.cntlid = terms.cntlid}));
+  complete(request, {},
+           encode(ConnectAccepted{.cntlid = terms.cntlid,
+                                  .authentication_transaction_required = terms.authenticate}));
 }
 
 void TargetQueue::refuse(TargetRequest& request, Status status, const ConnectRefused& where) {

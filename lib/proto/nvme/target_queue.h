@@ -43,6 +43,7 @@ struct QueueTerms {
   bool admin = true;
   bool sq_flow_control = true;  ///< off: SUCCESS in C2HData instead of a response capsule
   std::uint32_t in_capsule_bytes = 8192;
+  bool authenticate = false;  ///< the host is told that it has to, before anything else
 };
 
 /// In-capsule data of the admin queue, and of Connect on any queue (NVMe TCP Transport 1.0, "Capsules and

@@ -126,12 +126,17 @@ struct AuthTransfer {
   std::uint16_t specific = 0x0101;        // SPSP0 and SPSP1
   std::uint32_t bytes = 0;                // TL of a send, AL of a receive
 };
-[[nodiscard]] inline Command make_auth_transfer(FabricsType type, const AuthTransfer& transfer) {
-  Command command = make_fabrics_command(type, 0);
+[[nodiscard]] inline Command make_auth_transfer(FabricsType type, std::uint16_t cid,
+                                                const AuthTransfer& transfer, const SglDescriptor& sgl) {
+  Command command = make_fabrics_command(type, cid, sgl);
   command.set<std::uint16_t>(41, transfer.specific);
   command.set<std::uint8_t>(43, transfer.protocol);
   command.set<std::uint32_t>(44, transfer.bytes);
   return command;
+}
+[[nodiscard]] inline bool is_authentication(const Command& command) {
+  return command.is_fabrics() && (command.fabrics_type() == FabricsType::authentication_send ||
+                                  command.fabrics_type() == FabricsType::authentication_receive);
 }
 [[nodiscard]] inline AuthTransfer decode_auth_transfer(const Command& command) {
   return {.protocol = command.get<std::uint8_t>(43),

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// The file of --host-keys: hosts that have to prove who they are (DH-HMAC-CHAP), a line each, `#` begins a
+// comment:
+//
+//   HOST-NQN SECRET [CONTROLLER-SECRET]
+//
+// with secrets as `nvme gen-dhchap-key` prints them. The third proves the subsystem to that host. A host that
+// the file does not name is refused. docs/formats/host-keys.md.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/nvmf/config.h"
+
+namespace netstor::server {
+
+/// invalid_argument names `what` and the line, never a secret.
+Result<std::vector<nvmf::HostSecrets>> parse_host_keys(std::string_view text, std::string_view what);
+/// permission_denied when others than the owner have rights to the file.
+Result<std::vector<nvmf::HostSecrets>> read_host_keys(const std::string& path);
+
+}  // namespace netstor::server

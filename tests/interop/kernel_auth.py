@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""In-band authentication (DH-HMAC-CHAP) between netstor and the Linux kernel, both directions."""
+import os
+import pathlib
+
+import lab
+from lab import MIB, NQN, call, nvme
+
+PEER = lab.Peer("Linux authentication", "auth", modules=("nvme-tcp", "nvmet-tcp"))
+SUBSYSTEM = "nqn.2026-01.io.netstor:guarded"
+HOST = lab.HOST_NQN
+
+
+def secret(hash_id=1, size=32, nqn=HOST):
+    """A new one, from the kernel's own tools; hash_id 0: used as it is."""
+    return nvme("gen-dhchap-key", f"--hmac={hash_id}", f"--key-length={size}", f"--nqn={nqn}").out.strip()
+
+
+class Initiator(lab.Case):
+    """The kernel's host, and netstord with keys."""
+    expects = (r"authentication|dhchap|qid \d+|Connect|negotiat",)
+
+    def setUp(self):
+        super().setUp()
+        if "dhchap_secret" not in pathlib.Path("/dev/nvme-fabrics").read_text():
+            self.skipTest("this kernel is built without NVME_AUTH (Debian has it from 6.12 on)")
+
+    def guarded(self, *secrets):
+        keys = self.folder / "host-keys"
+        keys.write_text(f"{HOST} {' '.join(secrets)}\n")
+        keys.chmod(0o600)
+        return self.server("a=16MiB,store=memory", options=["--host-keys", str(keys)])
+
+    def test_is_let_in(self):
+        """each hash: the kernel proves who it is, on every queue, and reads what it wrote"""
+        for hash_id, size in ((0, 32), (1, 32), (2, 48), (3, 64)):
+            with self.subTest(hash=hash_id):
+                key = secret(hash_id, size)
+                server = self.guarded(key)
+                controller = self.volume(server, "a", f"--dhchap-secret={key}", "-i", "2")
+                self.write_and_compare(controller.disk, MIB, seed=hash_id)
+                controller.disconnect()
+                self._stop(server)
+
+    def test_examines_the_server(self):
+        """mutual: the kernel believes the right subsystem, and no other"""
+        key, own = secret(), secret(nqn=f"{NQN}:a")
+        server = self.guarded(key, own)
+        controller = self.volume(server, "a", f"--dhchap-secret={key}", f"--dhchap-ctrl-secret={own}")
+        self.write_and_compare(controller.disk, MIB)
+        controller.disconnect()
+        nvme("connect", *lab.reach(server.port, "127.0.0.1"), "-n", f"{NQN}:a", f"--dhchap-secret={key}",
+             f"--dhchap-ctrl-secret={secret(nqn=f'{NQN}:a')}", ok=False)
+
+    def test_is_kept_out(self):
+        """a wrong secret, and none"""
+        server = self.guarded(secret())
+        words = ["connect", *lab.reach(server.port, "127.0.0.1"), "-n", f"{NQN}:a"]
+        nvme(*words, f"--dhchap-secret={secret()}", ok=False)
+        nvme(*words, ok=False)
+        self.assertIn("did not authenticate", server.log())
+        self.no_leftovers()
+
+
+class Target(lab.Case):
+    """netstor's host, and the kernel's target with keys."""
+    expects = (r"authentication|auth|ctrl \d+ qid \d+|qid \d+|host",)
+
+    def setUp(self):
+        super().setUp()
+        self.tool = lab.programs()[1]
+        self.host = lab.NVMET / "hosts" / HOST
+        self.host.mkdir(exist_ok=True)
+        self.addCleanup(self.host.rmdir)
+        if not (self.host / "dhchap_key").exists():
+            self.skipTest("this kernel is built without NVME_TARGET_AUTH (Debian has it from 6.12 on)")
+
+    def guarded(self, **attributes):
+        for name, value in attributes.items():
+            lab.write_text(self.host / name, value)
+        target = lab.KernelTarget()
+        self.addCleanup(target.remove)
+        device, folder = lab.ram_disk()
+        self.addCleanup(os.rmdir, folder)
+        uri = target.subsystem(SUBSYSTEM, device, attr_allow_any_host=0)
+        target.allow(SUBSYSTEM, HOST)
+        return target, uri
+
+    def key_file(self, name, text):
+        path = self.folder / name
+        path.write_text(text + "\n")
+        path.chmod(0o600)
+        return str(path)
+
+    def round_trip(self, uri, *options):
+        source, back = self.folder / "source", self.folder / "back"
+        lab.random_file(source, MIB)
+        call(self.tool, "cp", source, uri, "--force", "--host-nqn", HOST, *options)
+        call(self.tool, "cp", uri, back, "--length", MIB, "--force", "--host-nqn", HOST, *options)
+        self.same(source, back)
+
+    def test_lets_in(self):
+        """each hash, and the groups null, ffdhe2048 and ffdhe4096"""
+        for group in ("null", "ffdhe2048", "ffdhe4096"):
+            for hash_name, hash_id, size in (("sha256", 1, 32), ("sha384", 2, 48), ("sha512", 3, 64)):
+                with self.subTest(group=group, hash=hash_name):
+                    key = secret(hash_id, size)
+                    target, uri = self.guarded(dhchap_key=key, dhchap_hash=f"hmac({hash_name})",
+                                               dhchap_dhgroup=group)
+                    self.round_trip(uri, "--host-secret", self.key_file("key", key))
+                    self.doCleanups_of(target)
+
+    def doCleanups_of(self, target):
+        """The next of its kind takes the same port."""
+        target.remove()
+        self._cleanups = [entry for entry in self._cleanups if entry[0] != target.remove]
+
+    def test_proves_itself(self):
+        """mutual: the kernel's target is believed by its own secret alone"""
+        key, own = secret(), secret(nqn=SUBSYSTEM)
+        _, uri = self.guarded(dhchap_key=key, dhchap_ctrl_key=own, dhchap_dhgroup="ffdhe2048")
+        files = ["--host-secret", self.key_file("key", key), "--controller-secret"]
+        self.round_trip(uri, *files, self.key_file("own", own))
+        answer = call(self.tool, "info", uri, "--host-nqn", HOST, *files,
+                      self.key_file("other", secret(nqn=SUBSYSTEM)), ok=False)
+        self.assertIn("the controller was not believed", answer.err)
+
+    def test_keeps_out(self):
+        """a wrong secret, and none: permission denied, with what to do"""
+        _, uri = self.guarded(dhchap_key=secret())
+        wrong = self.key_file("wrong", secret())
+        answer = call(self.tool, "info", uri, "--host-nqn", HOST, "--host-secret", wrong, ok=False)
+        self.assertIn("the controller refused host", answer.err)
+        answer = call(self.tool, "info", uri, "--host-nqn", HOST, ok=False)
+        self.assertIn("there is no host_secret", answer.err)

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transports/nvmeof/authentication.h"
+
+#include "lib/proto/nvme/dhchap.h"
+#include "lib/wire/fabrics/nqn.h"
+
+namespace netstor::nvmeof {
+
+namespace {
+
+using nvme::FabricsType;
+
+Task<void> send(Connection& connection, const Target& target, std::vector<std::byte>* message) {
+  const auto length = static_cast<std::uint32_t>(message->size());
+  auto sending = execute(connection, "Authentication Send",
+                         nvme::make_auth_transfer(FabricsType::authentication_send, 0, {.bytes = length}, {}),
+                         target.options.connect_timeout, *message, nvme::tcp::Transfer::to_controller);
+  NETSTOR_CHECK(co_await std::move(sending));
+  co_return ok();
+}
+
+// Controllers fill what they do not use, or send less.
+Task<void> receive(Connection& connection, const Target& target, std::vector<std::byte>* message) {
+  message->assign(nvme::kAuthMessageBytesMax, std::byte{0});
+  auto receiving = execute(connection, "Authentication Receive",
+                           nvme::make_auth_transfer(FabricsType::authentication_receive, 0,
+                                                    {.bytes = nvme::kAuthMessageBytesMax}, {}),
+                           target.options.connect_timeout, *message, nvme::tcp::Transfer::from_controller);
+  NETSTOR_CHECK(co_await std::move(receiving));
+  co_return ok();
+}
+
+Result<nvme::AuthSecrets> secrets_of(const VolumeOptions& options) {
+  nvme::AuthSecrets secrets;
+  NETSTOR_TRY_RETURN(secrets.host, nvme::parse_auth_secret(options.host_secret));
+  if (!options.controller_secret.empty()) {
+    NETSTOR_TRY_RETURN(secrets.controller, nvme::parse_auth_secret(options.controller_secret));
+  }
+  return secrets;
+}
+
+Error denied(const Target& target, const nvme::DhChapHost::Step& step) {
+  const std::string who = step.said_by_controller ? "the controller refused host " + target.host.nqn
+                                                  : "the controller was not believed";
+  return {ErrorKind::permission_denied,
+          "authentication: " + who + ": " + std::string(to_string(*step.failure))};
+}
+
+}  // namespace
+
+Task<void> authenticate(Connection& connection, const Target& target, std::uint16_t qid) {
+  if (target.options.host_secret.empty()) {
+    co_return Error(ErrorKind::permission_denied, "the controller asks host " + target.host.nqn +
+                                                      " to authenticate, and there is no host_secret");
+  }
+  auto secrets = secrets_of(target.options);
+  if (!secrets) co_return std::move(secrets).error();
+  nvme::DhChapHost host(
+      {.host_nqn = target.host.nqn,
+       .subsystem_nqn = target.subnqn.empty() ? std::string(nvme::kDiscoveryNqn) : target.subnqn},
+      *std::move(secrets), qid);
+  std::vector<std::byte> message;
+  nvme::DhChapHost::Step step = host.negotiate();
+  for (const bool last : {false, true}) {
+    auto sending = send(connection, target, &step.send);
+    NETSTOR_CHECK(co_await std::move(sending));
+    auto receiving = receive(connection, target, &message);
+    NETSTOR_CHECK(co_await std::move(receiving));
+    step = last ? host.concluded(message) : host.challenged(message);
+    if (step.failure) break;
+  }
+  if (!step.send.empty()) {
+    auto sending = send(connection, target, &step.send);
+    const Result<void> told = co_await std::move(sending);
+    if (!step.failure && !told) co_return told.error();
+  }
+  if (step.failure) co_return denied(target, step);
+  co_return ok();
+}
+
+}  // namespace netstor::nvmeof
