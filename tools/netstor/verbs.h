@@ -45,7 +45,7 @@ struct Common {
   std::string driver = "auto";
   double timeout_s = 10;
   std::string host_nqn;
-  std::string host_secret;        ///< files
+  std::string host_secret;  ///< files
   std::string controller_secret;
   bool digests = false;
 };
