@@ -150,7 +150,7 @@ TEST_F(HostOpenFault, ConnectThatWantsAuthentication) {
     peer.answer(command, {},
                 encode(ConnectAccepted{.cntlid = 1, .authentication_transaction_required = true}));
   });
-  expect_not_open(try_open(), ErrorKind::unsupported, "authentication");
+  expect_not_open(try_open(), ErrorKind::permission_denied, "host_secret is empty");
 }
 TEST_F(HostOpenFault, QueueOfAnotherController) {
   instead(fabrics(FabricsType::connect, true), [](Peer& peer, const Command& command) {

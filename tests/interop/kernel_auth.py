@@ -145,4 +145,4 @@ class Target(lab.Case):
         answer = call(self.tool, "info", uri, "--host-nqn", HOST, "--host-secret", wrong, ok=False)
         self.assertIn("the controller refused host", answer.err)
         answer = call(self.tool, "info", uri, "--host-nqn", HOST, ok=False)
-        self.assertIn("there is no host_secret", answer.err)
+        self.assertIn("--host-secret is empty", answer.err)

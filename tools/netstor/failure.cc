@@ -88,6 +88,7 @@ std::string in_flags(std::string text) {
       {"VolumeOptions::queues", "--shards"},
       {"VolumeOptions::queue_depth", "--depth"},
       {"VolumeOptions::host_nqn", "--host-nqn"},
+      {"VolumeOptions::host_secret", "--host-secret"},
   };
   for (const auto& [option, flag] : kFlags) {
     const auto at = text.find(option);

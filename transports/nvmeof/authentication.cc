@@ -50,8 +50,9 @@ Error denied(const Target& target, const nvme::DhChapHost::Step& step) {
 
 Task<void> authenticate(Connection& connection, const Target& target, std::uint16_t qid) {
   if (target.options.host_secret.empty()) {
-    co_return Error(ErrorKind::permission_denied, "the controller asks host " + target.host.nqn +
-                                                      " to authenticate, and there is no host_secret");
+    co_return Error(ErrorKind::permission_denied, "authentication: the controller asks it of host " +
+                                                      target.host.nqn +
+                                                      ", and VolumeOptions::host_secret is empty");
   }
   auto secrets = secrets_of(target.options);
   if (!secrets) co_return std::move(secrets).error();
