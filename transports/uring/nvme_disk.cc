@@ -42,8 +42,10 @@ Result<Asked> asked_of(std::string_view text) {
   Asked asked{.path = std::move(uri.path)};
   for (const auto& [name, value] : uri.query) {
     if (name != "poll" || (value != "0" && value != "1")) {
+      std::string setting = name;
+      setting.append("=").append(value);
       return Error(ErrorKind::invalid_argument,
-                   "the URI's '" + name + "=" + value + "' is unknown; poll=1 and poll=0 are known");
+                   "the URI's setting " + setting + " is unknown; poll=1 and poll=0 are known");
     }
     asked.poll = value == "1";
   }

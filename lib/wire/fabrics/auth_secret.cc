@@ -36,7 +36,7 @@ Result<AuthSecret> parse_auth_secret(std::string_view text) {
   AuthSecret secret;
   secret.transform = static_cast<AuthHash>(transform);
   std::array<std::byte, 64 + kCrcBytes> bytes{};
-  for (const std::size_t size : {32, 48, 64}) {
+  for (const std::size_t size : {32U, 48U, 64U}) {
     if (text.size() == base64_size(size + kCrcBytes) &&
         decode_base64(text, std::span(bytes).first(size + kCrcBytes)))
       secret.size = size;
