@@ -34,11 +34,7 @@ COMPLAINTS = re.compile(r"BUG:|WARNING:|Oops|blocked for more than|general prote
 class Peer:
     """How a file of tests is run; each has one of these as PEER."""
     title: str
-<<<<<<< HEAD
-    group: str                    # kernel, disk, tools or s3
-=======
-    group: str                    # kernel, disk, auth or tools
->>>>>>> f0bb82a (Meet the kernel's own DH-HMAC-CHAP)
+    group: str                    # kernel, disk, auth, tools or s3
     modules: tuple = ()
     where: str = "guest"          # or host: no virtual machine
     nvme_disks_mib: tuple = ()    # emulated disks of these sizes; serial numbers netstor0, netstor1, …
