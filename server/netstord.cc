@@ -113,7 +113,7 @@ class Server {
   std::optional<Failure> start_buckets();
   std::optional<Failure> listen();
   std::optional<Failure> listen_s3();
-  Failure cannot_listen(Error error, std::string_view flag) const;
+  Failure cannot_listen(const Error& error, std::string_view flag) const;
   std::optional<Failure> announce();
   bool sync_volumes();
   Failure failed(Exit exit, const Error& error, std::string_view hint = {}) const;
@@ -225,10 +225,10 @@ std::optional<Failure> Server::start_buckets() {
   return std::nullopt;
 }
 
-Failure Server::cannot_listen(Error error, std::string_view flag) const {
+Failure Server::cannot_listen(const Error& error, std::string_view flag) const {
   const bool taken = error.kind() == ErrorKind::already_exists;
   return failed(
-      Exit::listen, std::move(error),
+      Exit::listen, error,
       taken ? "; is another netstord running? " + std::string(flag) + " ADDR:0 takes a free port" : "");
 }
 
@@ -241,7 +241,7 @@ std::optional<Failure> Server::listen_s3() {
       if (address)
         spdlog::warn("{} is taken: buckets are served on port {}", to_string(asked), address->port);
     }
-    if (!address) return cannot_listen(std::move(address).error(), "--s3-listen");
+    if (!address) return cannot_listen(address.error(), "--s3-listen");
     report_.s3_listening.push_back(*address);
     report_.s3_reachable.push_back(
         {.host = reachable_host(asked.host, options_.advertise), .port = address->port});
@@ -253,7 +253,7 @@ std::optional<Failure> Server::listen() {
   for (const Address& asked : options_.listen) {
     const std::string reachable = reachable_host(asked.host, options_.advertise);
     auto address = target_->listen({.address = asked, .advertised_host = reachable}).get();
-    if (!address) return cannot_listen(std::move(address).error(), "--listen");
+    if (!address) return cannot_listen(address.error(), "--listen");
     report_.listening.push_back(*address);
     report_.reachable.push_back({.host = reachable, .port = address->port});
   }

@@ -39,7 +39,9 @@ Task<Bucket> open_bucket(Engine& engine, std::string uri, BucketOptions options)
     } else if (name == "region") {
       options.region = value;
     } else {
-      co_return Error(ErrorKind::invalid_argument, uri + ": '" + name + "' is neither endpoint nor region");
+      std::string text = uri;
+      text.append(": '").append(name).append("' is neither endpoint nor region");
+      co_return Error(ErrorKind::invalid_argument, std::move(text));
     }
   }
   auto opening = BucketCore::open(engine, parsed.host, std::move(options));

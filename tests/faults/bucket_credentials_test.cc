@@ -105,7 +105,7 @@ class CredentialServices : public testing::Test {
   Error refused() {
     const auto bucket = open();
     EXPECT_FALSE(bucket.ok());
-    const Error error = bucket ? Error(ErrorKind::internal, "it was opened") : bucket.error();
+    Error error = bucket ? Error(ErrorKind::internal, "it was opened") : bucket.error();
     for (const char* secret : {"the-secret", "the-token", "the-web-token", "the-authorization"}) {
       EXPECT_EQ(error.to_string().find(secret), std::string::npos) << error;
     }

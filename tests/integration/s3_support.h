@@ -151,7 +151,7 @@ class S3Client {
     out += " HTTP/1.1\r\n";
     bool length = false;
     for (const auto& [name, value] : fields) {
-      out += name + ": " + value + "\r\n";
+      out.append(name).append(": ").append(value).append("\r\n");
       length = length || http::equal_without_case(name, "content-length") ||
                http::equal_without_case(name, "transfer-encoding");
     }
