@@ -17,9 +17,11 @@ inline void* counted(std::size_t size) {
 }
 }  // namespace netstor::conformance
 
+// NOLINTBEGIN(misc-definitions-in-headers): one source of a program has them, as said above
 [[gnu::noinline]] void* operator new(std::size_t size) { return netstor::conformance::counted(size); }
 [[gnu::noinline]] void* operator new[](std::size_t size) { return netstor::conformance::counted(size); }
 [[gnu::noinline]] void operator delete(void* block) noexcept { std::free(block); }
 [[gnu::noinline]] void operator delete[](void* block) noexcept { std::free(block); }
 [[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept { std::free(block); }
 [[gnu::noinline]] void operator delete[](void* block, std::size_t) noexcept { std::free(block); }
+// NOLINTEND(misc-definitions-in-headers)
