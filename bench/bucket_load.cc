@@ -7,16 +7,15 @@
 // payload.
 
 #include "bench/bucket_stats.h"
+#include "tests/conformance/counting_new.h"
 
 #include <netstor/netstor.h>
-
-#include <new>
 
 namespace {
 
 using namespace netstor;
 
-std::uint64_t allocations = 0;  // of the whole process; one thread does the work
+using conformance::allocations;  // of the whole process; one thread does the work
 
 struct Job {
   Bucket bucket;
@@ -91,15 +90,6 @@ int fail(const Error& error) {
 }
 
 }  // namespace
-
-// Counts what the process allocates.
-void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  std::abort();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 int main(int argc, char** argv) {
   const std::string wait = bench::argument(argc, argv, "--wait", "adaptive");

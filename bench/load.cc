@@ -7,18 +7,17 @@
 // embedded: no thread; this program turns the shard and waits on its descriptor.
 
 #include "bench/stats.h"
+#include "tests/conformance/counting_new.h"
 
 #include <netstor/netstor.h>
 #include <poll.h>
-
-#include <new>
 
 namespace {
 
 using namespace netstor;
 using bench::Latencies;
 
-std::uint64_t allocations = 0;  // of the whole process; one thread does the work
+using conformance::allocations;  // of the whole process; one thread does the work
 
 struct Job {
   Volume volume;
@@ -102,15 +101,6 @@ Result<T> drive(Shard& shard, Future<T> future) {
 }
 
 }  // namespace
-
-// Counts what the process allocates: a steady load must not.
-void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  std::abort();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 int main(int argc, char** argv) {
   const std::string uri = bench::argument(argc, argv, "--uri", "");
