@@ -22,10 +22,11 @@ Task<void> send(Connection& connection, const Target& target, std::vector<std::b
 // Controllers fill what they do not use, or send less.
 Task<void> receive(Connection& connection, const Target& target, std::vector<std::byte>* message) {
   message->assign(nvme::kAuthMessageBytesMax, std::byte{0});
-  auto receiving = execute(connection, "Authentication Receive",
-                           nvme::make_auth_transfer(FabricsType::authentication_receive, 0,
-                                                    {.bytes = nvme::kAuthMessageBytesMax}, {}),
-                           target.options.connect_timeout, *message, nvme::tcp::Transfer::from_controller);
+  auto receiving =
+      execute(connection, "Authentication Receive",
+              nvme::make_auth_transfer(FabricsType::authentication_receive, 0,
+                                       {.bytes = nvme::kAuthMessageBytesMax}, {}),
+              target.options.connect_timeout, *message, nvme::tcp::Transfer::from_controller, false);
   NETSTOR_CHECK(co_await std::move(receiving));
   co_return ok();
 }

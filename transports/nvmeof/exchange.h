@@ -50,15 +50,14 @@ class Exchange : public nvme::tcp::HostRequest, detail::Runnable {
   std::coroutine_handle<> waiting_;
 };
 
-/// The answer, or why there is none; `what` is for people. A status that is not success is an error.
+/// The answer, or why there is none; `what` is for people. A status that is not success is an error. Not
+/// `whole`: `data` is room for what may be less.
 inline Task<Answer> execute(Connection& connection, const char* what, nvme::Command command, Duration limit,
-                            MutableBytes data = {},
-                            nvme::tcp::Transfer direction = nvme::tcp::Transfer::none) {
+                            MutableBytes data = {}, nvme::tcp::Transfer direction = nvme::tcp::Transfer::none,
+                            bool whole = true) {
   Exchange exchange(connection, command);
   if (!data.empty()) exchange.carry(data, direction);
-  // An authentication message is as long as it is; the command's length is only the room for it.
-  exchange.whole =
-      !command.is_fabrics() || command.fabrics_type() != nvme::FabricsType::authentication_receive;
+  exchange.whole = whole;
   exchange.deadline = connection.port().loop().now() + limit;
   co_await exchange;
   if (exchange.outcome == nvme::tcp::HostOutcome::corrupt) {
