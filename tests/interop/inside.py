@@ -67,6 +67,10 @@ class Report(unittest.TestResult):
     def addFailure(self, test, err):
         self._fail(err)
 
+    def addSubTest(self, test, subtest, err):
+        if err is not None:
+            self._fail(err)
+
     def addSkip(self, test, reason):
         self._state, self._why = "skipped", reason
 

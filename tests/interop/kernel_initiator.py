@@ -133,7 +133,7 @@ class Connection(lab.Case):
         """nvme reset with I/O under way"""
         server = self.server("a=64MiB,store=memory")
         controller = self.volume(server, "a")
-        load = lab.start("fio", "--name=t", f"--filename={controller.disk}", "--direct=1", "--thread",
+        load = lab.start(*lab.FIO, f"--filename={controller.disk}",
                          "--ioengine=libaio", "--rw=randrw", "--bs=16k", "--iodepth=16", "--size=16M",
                          "--verify=crc32c", "--loops=4")
         for _ in range(3):

@@ -141,7 +141,7 @@ class Network(lab.Case):
         self.expects = [r"nvme nvme\d+: ", r"timeout"]
         controller = self.kernel_initiator(self.netstord(), "--keep-alive-tmo=2", "--reconnect-delay=1",
                                            "--ctrl-loss-tmo=120")
-        load = lab.start("fio", "--name=t", f"--filename={controller.disk}", "--direct=1", "--thread",
+        load = lab.start(*lab.FIO, f"--filename={controller.disk}",
                          "--ioengine=libaio", "--rw=randwrite", "--bs=16k", "--iodepth=8", "--size=16M",
                          "--loops=40", "--time_based", "--runtime=15", "--verify=crc32c", "--verify_fatal=1")
         time.sleep(1)

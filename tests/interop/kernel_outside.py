@@ -34,7 +34,7 @@ class Outside(lab.Case):
     def test_fio(self):
         """fio --verify=crc32c across the network, and a reset in the middle"""
         controller = self.outside("file")
-        load = lab.start("fio", "--name=t", f"--filename={controller.disk}", "--direct=1", "--thread",
+        load = lab.start(*lab.FIO, f"--filename={controller.disk}",
                          "--ioengine=libaio", "--rw=randwrite", "--bs=32k", "--iodepth=8", "--size=32M",
                          "--verify=crc32c", "--verify_fatal=1")
         lab.nvme("reset", f"/dev/{controller.name}")

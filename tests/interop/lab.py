@@ -23,6 +23,7 @@ HOST_NQN = f"nqn.2014-08.org.nvmexpress:uuid:{HOST_ID}"
 NQN = "nqn.2026-01.io.netstor"
 WAIT_S = 60          # for what takes a moment; emulation is slow, and a machine may be busy
 MIB = 1 << 20
+FIO = ("fio", "--name=t", "--direct=1", "--thread", "--allow_file_create=0")
 # What the kernel logs when it and a peer disagree; nothing of it may follow from what we did.
 COMPLAINTS = re.compile(r"BUG:|WARNING:|Oops|blocked for more than|general protection"
                         r"|nvme.*(digest error|bad |invalid |malformed|unexpected|unsupported pdu|not capable"
@@ -235,7 +236,7 @@ class Controller:
             match = re.fullmatch(r"nvme(\d+)(?:c\d+)?n(\d+)", path.name)
             if match:
                 device = f"/dev/nvme{match.group(1)}n{match.group(2)}"
-                if os.path.exists(device):
+                if pathlib.Path(device).is_block_device():
                     found[int(match.group(2))] = device
         return found
 
@@ -244,8 +245,16 @@ class Controller:
         return wait_for(f"{self.name} has a namespace", lambda: next(iter(self.namespaces().values()), None))
 
     def disconnect(self):
+        disks = set(self.namespaces().values())
         nvme("disconnect", "-d", self.name)
         wait_for(f"{self.name} is gone", lambda: not self.there())
+        # The disk goes a moment later, and who opens it in between has one that fails, or makes a file.
+        wait_for(f"{' '.join(disks)} are gone", lambda: all(
+            not os.path.exists(disk) or disk in disks_of(controllers()) for disk in disks))
+
+
+def disks_of(every):
+    return {disk for controller in every for disk in controller.namespaces().values()}
 
 
 def controllers():
@@ -370,6 +379,16 @@ class Case(unittest.TestCase):
         self.expects = list(type(self).expects)
         write_text("/dev/kmsg", f"interop: {self._testMethodName}\n")
         self.addCleanup(self._read_kernel_log)
+        self.addCleanup(self._no_files_among_devices)
+
+    @staticmethod
+    def _no_files_among_devices():
+        """What is written to a disk that has just gone makes a file of its name instead."""
+        files = [path for path in pathlib.Path("/dev").glob("nvme*") if path.is_file()]
+        for path in files:
+            path.unlink()
+        if files:
+            raise Failed(f"{' '.join(map(str, files))}: not devices, but files")
 
     def log(self):
         lines = kernel_log()
@@ -414,15 +433,14 @@ class Case(unittest.TestCase):
         source, back = self.folder / "source", self.folder / "back"
         random_file(source, size, seed)
         call("dd", f"if={source}", f"of={disk}", f"bs={block}", f"seek={at // block}", "oflag=direct",
-             "conv=notrunc")
+             "conv=notrunc,nocreat")
         call("dd", f"if={disk}", f"of={back}", f"bs={block}", f"skip={at // block}", f"count={size // block}",
              "iflag=direct")
         self.same(source, back)
 
     def fio(self, disk, *options, limit_s=120):
-        words = ["--name=t", f"--filename={disk}", "--direct=1", "--thread", "--output-format=json",
-                 "--group_reporting", *options]
-        answer = call("fio", *words, limit_s=limit_s)
+        answer = call(*FIO, f"--filename={disk}", "--output-format=json", "--group_reporting", *options,
+                      limit_s=limit_s)
         jobs = json.loads(answer.out[answer.out.index("{"):])["jobs"]
         self.assertEqual(sum(job["error"] for job in jobs), 0, answer)
         return jobs[0]

@@ -141,7 +141,7 @@ class Life(lab.Case):
         self.expects = [r"I/O error|I/O Cmd|Buffer I/O|failed"]
         server = self.server("a=64MiB,store=memory")
         controller = self.volume(server, "a")
-        load = lab.start("fio", "--name=t", f"--filename={controller.disk}", "--direct=1", "--thread",
+        load = lab.start(*lab.FIO, f"--filename={controller.disk}",
                          "--ioengine=libaio", "--rw=randrw", "--bs=16k", "--iodepth=32", "--size=32M",
                          "--time_based", "--runtime=60")
         time.sleep(2)
@@ -156,7 +156,7 @@ class Life(lab.Case):
         first = self.volume(server, "a")
         second = self.connect(server.ports[1], f"{NQN}:a", address="127.0.0.2")
         self.assertEqual(first.disk, second.disk)
-        load = lab.start("fio", "--name=t", f"--filename={first.disk}", "--direct=1", "--thread",
+        load = lab.start(*lab.FIO, f"--filename={first.disk}",
                          "--ioengine=libaio", "--rw=randwrite", "--bs=16k", "--iodepth=16", "--size=16M",
                          "--loops=3", "--verify=crc32c", "--verify_fatal=1")
         time.sleep(1)
