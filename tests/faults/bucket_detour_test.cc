@@ -113,6 +113,38 @@ TEST_F(Detour, RedirectsEnd) {
   EXPECT_EQ(service_.requests(), 4u);
 }
 
+TEST_F(Detour, APlaceInTheErrorIsFollowedAsOneInTheHead) {
+  // As Amazon answers who asks the wrong one of its services; here both are of one host.
+  const std::string body = "<Error><Code>PermanentRedirect</Code><Endpoint>" + other_.authority() +
+                           "</Endpoint><Bucket>samples</Bucket></Error>";
+  service_.answer(answer("301 Moved Permanently", "", body));
+  other_.answer(kThreeBytes);
+  const auto read = open(options()).get("key", into_.bytes()).get();
+  ASSERT_TRUE(read.ok()) << read.error();
+  EXPECT_TRUE(other_.request(0).starts_with("GET /samples/key HTTP/1.1\r\n")) << other_.request(0);
+  EXPECT_EQ(other_.field(0, "host"), other_.authority());
+}
+
+TEST_F(Detour, AStrangersPlaceInTheErrorIsNot) {
+  for (const char* place : {"samples.evil.example", "evil.example", "127.0.0.1@evil.example", "x\r\ny"}) {
+    service_.answer(answer(
+        "301 Moved Permanently", "",
+        "<Error><Code>PermanentRedirect</Code><Endpoint>" + std::string(place) + "</Endpoint></Error>"));
+    const auto read = open(options()).get("key", into_.bytes()).get();
+    ASSERT_FALSE(read.ok()) << place;
+  }
+  EXPECT_EQ(service_.requests(), 4u);
+}
+
+TEST_F(Detour, RegionOfTheHeadIsSignedForWhereTheRequestIsRepeated) {
+  service_.answer(answer("301 Moved Permanently", "x-amz-bucket-region: eu-central-1\r\n"));
+  service_.answer(kThreeBytes);
+  const Bucket bucket = open(options());
+  ASSERT_TRUE(bucket.get("key", into_.bytes()).get().ok());
+  EXPECT_NE(service_.field(0, "authorization").find("/us-east-1/s3/"), std::string::npos);
+  EXPECT_NE(service_.field(1, "authorization").find("/eu-central-1/s3/"), std::string::npos);
+}
+
 TEST_F(Detour, NothingIsSentToAStranger) {
   const std::string port = std::to_string(other_.port());
   for (const std::string& to :

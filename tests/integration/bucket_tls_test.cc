@@ -300,6 +300,80 @@ class Babbler {
   std::thread thread_;
 };
 
+/// A proxy that knows CONNECT alone, and brings everybody to the same port of this machine.
+class Tunnels {
+ public:
+  explicit Tunnels(std::uint16_t to) : to_(to) {
+    listener_ = listening_socket(port_);
+    thread_ = std::thread([this] {
+      for (int fd = -1; (fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) serve(fd);
+    });
+  }
+  ~Tunnels() {
+    ::shutdown(listener_, SHUT_RDWR);
+    thread_.join();
+    ::close(listener_);
+  }
+  std::uint16_t port() const { return port_; }
+  /// After its client has closed.
+  const std::string& asked() const { return asked_; }
+
+ private:
+  void serve(int client) {
+    char some[16384];
+    std::string head;
+    while (head.find("\r\n\r\n") == std::string::npos) {
+      const ssize_t got = ::recv(client, some, sizeof some, 0);
+      if (got <= 0) break;
+      head.append(some, static_cast<std::size_t>(got));
+    }
+    asked_ += head;
+    const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    at.sin_port = htons(to_);
+    EXPECT_EQ(::connect(server, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    const std::string_view granted = "HTTP/1.1 200 Connection established\r\n\r\n";
+    static_cast<void>(::send(client, granted.data(), granted.size(), MSG_NOSIGNAL));
+    std::thread back([&] { pump(server, client); });
+    pump(client, server);
+    back.join();
+    ::close(server);
+    ::close(client);
+  }
+  static void pump(int from, int to) {
+    char some[65536];
+    for (ssize_t got; (got = ::recv(from, some, sizeof some, 0)) > 0;) {
+      for (ssize_t done = 0, sent = 0; done < got; done += sent) {
+        sent = ::send(to, some + done, static_cast<std::size_t>(got - done), MSG_NOSIGNAL);
+        if (sent <= 0) break;
+      }
+    }
+    ::shutdown(to, SHUT_WR);
+  }
+
+  const std::uint16_t to_;
+  std::uint16_t port_ = 0;
+  int listener_ = -1;
+  std::string asked_;
+  std::thread thread_;
+};
+
+TEST_F(BucketTls, GoesThroughAProxyAndIsSureOfTheServerBehindIt) {
+  files_.make({.name = "far", .names = "DNS:storage.example", .issuer = "ca"});
+  NETSTOR_NGINX_OR_SKIP("far");
+  Tunnels proxy(port_);
+  ::setenv("https_proxy", ("http://me:word@127.0.0.1:" + std::to_string(proxy.port())).c_str(), 1);
+  BucketOptions through = options("storage.example");  // a name that nobody can look up
+  through.connections = 1;
+  reads_all(through);
+  ::unsetenv("https_proxy");
+  const std::string place = "storage.example:" + std::to_string(port_);
+  EXPECT_EQ(proxy.asked(), "CONNECT " + place + " HTTP/1.1\r\nhost: " + place +
+                               "\r\nproxy-authorization: Basic bWU6d29yZA==\r\n\r\n");
+}
+
 TEST_F(BucketTls, TellsPlainHttpFromTls) {
   const Babbler plain("HTTP/1.1 400 Bad Request\r\n\r\n", false);
   port_ = plain.port();
