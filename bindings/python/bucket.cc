@@ -156,12 +156,7 @@ Operations copy(const PyBucket& self, const std::string& source, const std::stri
                 const py::kwargs& given) {
   Keywords words("copy", given);
   Duration timeout = Duration::zero();
-  CopyOptions options;
-  words.take("source_bucket", options.source_bucket).take("source_version_id", options.source_version_id);
-  words.take("replace_metadata", options.replace_metadata);
-  words.take("source_if_match", options.source_conditions.if_match);
-  words.take("source_if_none_match", options.source_conditions.if_none_match);
-  options.put = put_options(words, timeout);
+  CopyOptions options = copy_options(words, timeout);
   words.end();
   return start(
       timeout, {},
@@ -295,9 +290,13 @@ Operations start_upload(const PyBucket& self, const std::string& key, const py::
 
 Operations resume_upload(const PyBucket& self, const std::string& key, const std::string& id,
                          const py::kwargs& given) {
+  Duration timeout = Duration::zero();
+  Encryption encryption = customer_key("resume_upload", given, timeout);
   return start(
-      only_timeout("resume_upload", given), {},
-      [bucket = self.use(), key, id] { return bucket.resume_upload(key, id); },
+      timeout, {},
+      [bucket = self.use(), key, id, encryption = std::move(encryption)]() mutable {
+        return bucket.resume_upload(key, id, std::move(encryption));
+      },
       [](Upload upload) { return upload_of(std::move(upload)); });
 }
 

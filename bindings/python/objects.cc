@@ -8,12 +8,19 @@
 namespace netstor::python {
 namespace {
 
-constexpr std::array<const char*, 6> kChecksumNames{"none", "crc32", "crc32c", "crc64nvme", "sha1", "sha256"};
+constexpr std::array<const char*, 7> kChecksumNames{"none", "crc32",  "crc32c", "crc64nvme",
+                                                    "sha1", "sha256", "md5"};
 
 void take_conditions(Keywords& words, Conditions& into) {
   words.take("if_match", into.if_match).take("if_none_match", into.if_none_match);
   words.take_time("if_modified_since", into.if_modified_since);
   words.take_time("if_unmodified_since", into.if_unmodified_since);
+}
+
+/// Of SSE-C: 32 bytes.
+void take_key(Keywords& words, const char* name, Encryption& into) {
+  words.take(name, into.customer_key);
+  if (!into.customer_key.empty()) into.kind = Encryption::Kind::sse_c;
 }
 
 void take_encryption(Keywords& words, Encryption& into) {
@@ -26,6 +33,7 @@ void take_encryption(Keywords& words, Encryption& into) {
   } else if (kind != "none") {
     words.refuse_value("encryption", "'sse_s3', 'sse_kms' or 'none'");
   }
+  take_key(words, "customer_key", into);
 }
 
 Credentials credentials_from(py::handle given) {
@@ -91,15 +99,35 @@ ChecksumAlgorithm checksum_of(const std::string& name) {
     if (name == kChecksumNames[i]) return static_cast<ChecksumAlgorithm>(i);
   }
   raise(ErrorKind::invalid_argument,
-        "checksum: 'none', 'crc32', 'crc32c', 'crc64nvme', 'sha1' or 'sha256', not '" + name + "'");
+        "checksum: 'none', 'crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256' or 'md5', not '" + name + "'");
 }
 
 GetOptions get_options(Keywords& words, Duration& timeout) {
   GetOptions options;
   words.take("offset", options.offset).take("version_id", options.version_id);
   take_conditions(words, options.conditions);
+  take_key(words, "customer_key", options.encryption);
   words.take_seconds("timeout", timeout);
   return options;
+}
+
+CopyOptions copy_options(Keywords& words, Duration& timeout) {
+  CopyOptions options;
+  words.take("source_bucket", options.source_bucket).take("source_version_id", options.source_version_id);
+  words.take("replace_metadata", options.replace_metadata);
+  words.take("source_if_match", options.source_conditions.if_match);
+  words.take("source_if_none_match", options.source_conditions.if_none_match);
+  take_key(words, "source_customer_key", options.source_encryption);
+  options.put = put_options(words, timeout);
+  return options;
+}
+
+Encryption customer_key(const char* call, const py::kwargs& given, Duration& timeout) {
+  Encryption encryption;
+  Keywords words(call, given);
+  take_key(words, "customer_key", encryption);
+  words.take_seconds("timeout", timeout).end();
+  return encryption;
 }
 
 PutOptions put_options(Keywords& words, Duration& timeout) {
@@ -156,6 +184,7 @@ BucketOptions bucket_options(Keywords& words) {
   words.take_seconds("connect_timeout", options.connect_timeout);
   words.take_seconds("first_byte_timeout", options.first_byte_timeout);
   words.take_seconds("operation_timeout", options.operation_timeout);
+  words.take_seconds("hedge_after", options.hedge_after);
   words.take_seconds("retry_delay", options.retry_delay);
   words.take_seconds("retry_delay_max", options.retry_delay_max);
   return options;

@@ -26,6 +26,7 @@ Operations open_volume(const std::string& uri, const py::kwargs& given) {
   words.take("host_nqn", options.host_nqn)
       .take("queue_depth", options.queue_depth)
       .take("queues", options.queues);
+  words.take("host_secret", options.host_secret).take("controller_secret", options.controller_secret);
   words.take("header_digest", options.header_digest).take("data_digest", options.data_digest);
   words.take_seconds("connect_timeout", options.connect_timeout)
       .take_seconds("io_timeout", options.io_timeout);

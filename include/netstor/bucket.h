@@ -81,7 +81,9 @@ enum class PayloadSigning : std::uint8_t {
   never,  ///< x-amz-content-sha256: UNSIGNED-PAYLOAD; saves a pass over the bytes, as a checksum may
 };
 
-enum class ChecksumAlgorithm : std::uint8_t { none, crc32, crc32c, crc64nvme, sha1, sha256 };
+/// What goes with a payload, for the service to compare and, but for `md5` (Content-MD5), to keep: computed
+/// before it is sent.
+enum class ChecksumAlgorithm : std::uint8_t { none, crc32, crc32c, crc64nvme, sha1, sha256, md5 };
 
 struct BucketOptions {
   /// "http://HOST[:PORT]" or "https://HOST[:PORT]". Empty: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the
@@ -115,7 +117,10 @@ struct BucketOptions {
   PayloadSigning payload_signing = PayloadSigning::automatic;
   /// Sent with every put that does not choose one. `none` works with every server.
   ChecksumAlgorithm checksum = ChecksumAlgorithm::none;
-  /// Check what the service stored with an object when get() reads it into memory of its own.
+  /// Ask for what the service keeps with an object, and compare once all of its bytes are here: of every
+  /// get() from the first to the last byte, and at the end of a reader. Where a service keeps the checksum of
+  /// the parts alone (an upload's, of most kinds), or tells nothing with a range (then only of get() without
+  /// a destination and of readers), there is nothing to compare.
   bool verify_checksums = true;
   bool requester_pays = false;
 
@@ -361,8 +366,8 @@ class Bucket {
   Future<void> remove_tags(std::string_view key, std::string_view version_id = {}) const;
 
   Future<Upload> start_upload(std::string_view key, PutOptions options = {}) const;
-  /// One that was started before, perhaps by another process.
-  Future<Upload> resume_upload(std::string_view key, std::string_view id) const;
+  /// One that was started before, perhaps by another process; `encryption` as it was started with.
+  Future<Upload> resume_upload(std::string_view key, std::string_view id, Encryption encryption = {}) const;
   Future<std::vector<UploadInfo>> uploads(std::string_view prefix = {}) const;
 
   Future<ObjectReader> open_reader(std::string_view key, GetOptions options = {}) const;

@@ -115,7 +115,7 @@ void OptionHeaders::add(Request& request, const PutOptions& options, ChecksumAlg
   }
   add(request, "x-amz-tagging", std::move(tags));
   add(request, options.encryption);
-  if (checksum != ChecksumAlgorithm::none) {
+  if (checksum != ChecksumAlgorithm::none && checksum != ChecksumAlgorithm::md5) {
     request.header("x-amz-checksum-algorithm", s3::checksum_name(static_cast<s3::ChecksumKind>(checksum)));
   }
 }

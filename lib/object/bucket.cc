@@ -4,6 +4,7 @@
 #include <netstor/bucket.h>
 #include <netstor/uri.h>
 
+#include "lib/object/answers.h"
 #include "lib/object/operations.h"
 #include "lib/object/streams.h"
 
@@ -204,11 +205,14 @@ Future<Upload> Bucket::start_upload(std::string_view key, PutOptions options) co
   });
 }
 
-Future<Upload> Bucket::resume_upload(std::string_view key, std::string_view id) const {
+Future<Upload> Bucket::resume_upload(std::string_view key, std::string_view id, Encryption encryption) const {
   if (Result<void> sound = object::check_key(key); !sound)
     return make_ready<Upload>(std::move(sound).error());
-  return make_ready<Upload>(detail::UploadCore::handle(std::make_shared<detail::UploadCore>(
-      core_, std::string(key), std::string(id), Conditions{}, core_->options().checksum, Encryption{})));
+  if (Result<void> sound = object::check(*core_, encryption); !sound)
+    return make_ready<Upload>(std::move(sound).error());
+  return make_ready<Upload>(detail::UploadCore::handle(
+      std::make_shared<detail::UploadCore>(core_, std::string(key), std::string(id), Conditions{},
+                                           core_->options().checksum, std::move(encryption))));
 }
 
 Future<std::vector<UploadInfo>> Bucket::uploads(std::string_view prefix) const {

@@ -12,6 +12,9 @@
 
 namespace netstor::object {
 
+/// Summing up more bytes than this is the helper thread's work.
+inline constexpr std::uint64_t kHashHere = 256 << 10;
+
 /// `function()` answers a Result<T>; it runs on the runtime's helper thread, and what it refers to must
 /// outlive that. Cannot be cancelled.
 template <class F>

@@ -7,6 +7,7 @@
 #include "lib/object/parallel.h"
 #include "lib/object/plan.h"
 #include "lib/object/request.h"
+#include "lib/object/verify.h"
 #include "lib/wire/http/range.h"
 #include "lib/wire/s3/checksum.h"
 
@@ -21,6 +22,11 @@ namespace {
 constexpr std::uint64_t kJoinGap = 64 << 10;  // asking for them costs less than one more request
 constexpr int kRangeNotSatisfiable = 416;
 
+/// Services tell what they keep only when they are asked.
+void ask_for_checksum(const Call& call, Request& request) {
+  if (call.core->options().verify_checksums) request.header("x-amz-checksum-mode", "ENABLED");
+}
+
 /// One GET of a range, into its place. Answers how many bytes came.
 Task<std::uint64_t> get_once(Call call, const std::string& key, std::uint64_t offset, PieceList into,
                              const GetOptions& options, ObjectInfo* info) {
@@ -31,6 +37,7 @@ Task<std::uint64_t> get_once(Call call, const std::string& key, std::uint64_t of
   headers.add(request, options.conditions);
   headers.add_key(request, options.encryption);
   headers.add_range(request, offset, length);
+  if (offset == 0 && info != nullptr) ask_for_checksum(call, request);
   request.into = into.data();
   request.into_pieces = static_cast<unsigned>(into.size());
   request.into_bytes = length;
@@ -148,37 +155,8 @@ std::string name_of(const Call& call, const std::string& key) {
   return "s3://" + call.core->name() + "/" + key;
 }
 
-Result<void> verify(const Call& call, const std::string& key, const Object& object) {
-  const auto kind = static_cast<s3::ChecksumKind>(object.info.checksum_algorithm);
-  const auto stored = s3::decode_object_checksum(kind, object.info.checksum);
-  if (!stored || stored->parts != 0) return {};  // of its parts, not of its bytes
-  if (s3::checksum_of(kind, object.data.bytes()) == stored->checksum) return {};
-  return Error(ErrorKind::data_corrupt, "GET " + name_of(call, key) + ": the bytes do not have the " +
-                                            std::string(s3::checksum_name(kind)) +
-                                            " that was stored with them");
-}
-
-}  // namespace
-
-Task<ObjectInfo> head_object(Call call, std::string key, GetOptions options) {
-  NETSTOR_CHECK(check_key(key));
-  NETSTOR_CHECK(check(*call.core, options.encryption));
-  Request request(*call.shard, "HEAD", key);
-  OptionHeaders headers;
-  if (!options.version_id.empty()) request.query("versionId", options.version_id);
-  headers.add(request, options.conditions);
-  headers.add_key(request, options.encryption);
-  ObjectInfo info;
-  info.key = key;
-  request.on_head([&](const http::ResponseHead& head) { read_info(head, info); });
-  auto performing = perform(request);
-  NETSTOR_CHECK(co_await std::move(performing));
-  co_return info;
-}
-
-Task<ObjectRead> get_object(Call call, std::string key, PieceList into, GetOptions options) {
-  NETSTOR_CHECK(check_key(key));
-  NETSTOR_CHECK(check(*call.core, options.encryption));
+/// get_object(), but for the comparison.
+Task<ObjectRead> fill(Call call, const std::string& key, const PieceList& into, const GetOptions& options) {
   ObjectRead read;
   read.info.key = key;
   const std::uint64_t room = bytes_in(into);
@@ -209,6 +187,38 @@ Task<ObjectRead> get_object(Call call, std::string key, PieceList into, GetOptio
   co_return read;
 }
 
+}  // namespace
+
+Task<ObjectInfo> head_object(Call call, std::string key, GetOptions options) {
+  NETSTOR_CHECK(check_key(key));
+  NETSTOR_CHECK(check(*call.core, options.encryption));
+  Request request(*call.shard, "HEAD", key);
+  OptionHeaders headers;
+  if (!options.version_id.empty()) request.query("versionId", options.version_id);
+  headers.add(request, options.conditions);
+  headers.add_key(request, options.encryption);
+  ask_for_checksum(call, request);
+  ObjectInfo info;
+  info.key = key;
+  request.on_head([&](const http::ResponseHead& head) { read_info(head, info); });
+  auto performing = perform(request);
+  NETSTOR_CHECK(co_await std::move(performing));
+  co_return info;
+}
+
+Task<ObjectRead> get_object(Call call, std::string key, PieceList into, GetOptions options) {
+  NETSTOR_CHECK(check_key(key));
+  NETSTOR_CHECK(check(*call.core, options.encryption));
+  auto filling = fill(call, key, into, options);
+  NETSTOR_TRY(const ObjectRead read, co_await std::move(filling));
+  if (options.offset == 0 && read.bytes == read.info.size_bytes && call.core->options().verify_checksums) {
+    const PieceList bytes = slice(into, 0, read.bytes);
+    auto verifying = verify(call, key, bytes, read.info);
+    NETSTOR_CHECK(co_await std::move(verifying));
+  }
+  co_return read;
+}
+
 Task<Object> get_whole(Call call, std::string key, GetOptions options) {
   NETSTOR_CHECK(check_key(key));
   NETSTOR_CHECK(check(*call.core, options.encryption));
@@ -224,7 +234,8 @@ Task<Object> get_whole(Call call, std::string key, GetOptions options) {
   // The version that was looked at, whatever is put meanwhile.
   options.conditions = {};
   options.conditions.if_match = object.info.etag;
-  auto getting = get_object(call, key, pieces_of(object.data.bytes()), options);
+  const PieceList into = pieces_of(object.data.bytes());
+  auto getting = fill(call, key, into, options);
   NETSTOR_TRY(const ObjectRead read, co_await std::move(getting));
   if (read.bytes != size) {
     co_return Error(ErrorKind::protocol, "GET " + name_of(call, key) + ": " + std::to_string(read.bytes) +
@@ -233,7 +244,8 @@ Task<Object> get_whole(Call call, std::string key, GetOptions options) {
   if (object.info.checksum.empty()) object.info.checksum_algorithm = read.info.checksum_algorithm;
   if (object.info.checksum.empty()) object.info.checksum = read.info.checksum;
   if (options.offset == 0 && call.core->options().verify_checksums) {
-    NETSTOR_CHECK(verify(call, key, object));
+    auto verifying = verify(call, key, into, object.info);
+    NETSTOR_CHECK(co_await std::move(verifying));
   }
   co_return object;
 }

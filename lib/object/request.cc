@@ -17,6 +17,19 @@ namespace {
 
 constexpr std::string_view kAgent = "netstor";
 constexpr unsigned kRedirectsMost = 3;
+constexpr std::chrono::seconds kPauseMost = std::chrono::hours(1);
+
+/// Retry-After: seconds, or a date (RFC 9110, 10.2.3). What is neither asks for nothing.
+Duration pause_asked_for(std::string_view text) {
+  unsigned seconds = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (read.ec == std::errc()) return std::min(std::chrono::seconds(seconds), kPauseMost);
+  if (read.ec == std::errc::result_out_of_range) return kPauseMost;
+  const auto date = http::decode_http_date(text);
+  if (!date) return Duration::zero();
+  const Duration left = std::chrono::duration_cast<Duration>(*date - std::chrono::system_clock::now());
+  return std::clamp<Duration>(left, Duration::zero(), kPauseMost);
+}
 
 }  // namespace
 
@@ -109,10 +122,7 @@ void Request::take_head(const http::ResponseHead& head) {
   }
   region_ = head.fields.value("x-amz-bucket-region");
   location_ = head.fields.value("location");
-  unsigned seconds = 0;
-  const std::string_view pause = head.fields.value("retry-after");
-  const auto read = std::from_chars(pause.data(), pause.data() + pause.size(), seconds);
-  asked_pause_ = read.ec == std::errc() ? std::chrono::seconds(std::min(seconds, 3600u)) : Duration::zero();
+  asked_pause_ = pause_asked_for(head.fields.value("retry-after"));
 }
 
 void Request::examine() {

@@ -47,7 +47,10 @@ ReaderCore::ReaderCore(object::Call call, std::string key, GetOptions options, O
       key_(std::move(key)),
       options_(std::move(options)),
       info_(std::move(info)),
-      planned_(options_.offset) {}
+      planned_(options_.offset) {
+  if (options_.offset == 0 && call_.core->options().verify_checksums) kept_ = object::kept_checksum(info_);
+  if (kept_) sum_ = s3::Checksummer(kept_->kind);
+}
 
 Task<void> ReaderCore::look_ahead() {
   const BucketOptions& limits = call_.core->options();
@@ -93,10 +96,18 @@ Task<std::uint64_t> ReaderCore::read(MutableBytes into) {
     }
     const std::uint64_t bytes = std::min<std::uint64_t>(part.bytes - part.read, into.size() - done);
     std::memcpy(into.data() + done, part.data.data() + part.read, bytes);
+    sum_.update(into.subspan(done, bytes));
     part.read += bytes;
     done += bytes;
     if (part.read == part.bytes) parts_.pop_front();
   }
+  // Nobody gets the last bytes of an object that is not what was put.
+  const bool all = parts_.empty() && planned_ == info_.size_bytes;
+  if (all && kept_ && !compared_) {
+    damaged_ = sum_.finish() != *kept_;
+    compared_ = true;
+  }
+  if (damaged_) co_return object::corrupt(*call_.core, key_, kept_->kind);
   co_return done;
 }
 

@@ -5,6 +5,7 @@
 #include <netstor/bucket.h>
 
 #include "lib/object/operations.h"
+#include "lib/object/verify.h"
 
 #include <deque>
 #include <memory>
@@ -62,6 +63,10 @@ class ReaderCore {
   ObjectInfo info_;
   std::uint64_t planned_;  // offset behind the last part that was asked for
   std::deque<Part> parts_;
+  std::optional<s3::Checksum> kept_;  // of a reader of all bytes
+  s3::Checksummer sum_;               // of what was read
+  bool compared_ = false;
+  bool damaged_ = false;
   bool closed_ = false;
 };
 

@@ -14,7 +14,6 @@
 namespace netstor::object {
 namespace {
 
-constexpr std::uint64_t kHashHere = 256 << 10;  // what takes longer is another thread's work
 constexpr std::uint64_t kContinueFrom = 1 << 20;
 
 s3::ChecksumKind kind_of(ChecksumAlgorithm algorithm) { return static_cast<s3::ChecksumKind>(algorithm); }
@@ -265,7 +264,8 @@ Task<ObjectInfo> complete_upload(Call call, std::string key, std::string id, std
     body.parts.push_back({.number = part.number,
                           .etag = part.etag,
                           .checksum = s3::decode_checksum(kind_of(part.checksum_algorithm), part.checksum)});
-    if (part.checksum.empty()) body.parts.back().checksum.reset();
+    const bool kept = !part.checksum.empty() && part.checksum_algorithm != ChecksumAlgorithm::md5;
+    if (!kept) body.parts.back().checksum.reset();
   }
   std::string text;
   s3::encode(body, text);

@@ -60,7 +60,9 @@ Result<Exchange::Plan> Exchange::plan(store::ObjectVersion& version) {
     answer_.add("Content-Range",
                 http::encode_content_range(http::ByteRange{.offset = plan.offset, .length = plan.length},
                                            version.size));
-  if (answer_.status == 200 && http::equal_without_case(fields().value("x-amz-checksum-mode"), "ENABLED"))
+  const bool whole =
+      plan.length == version.size;  // by a range, too: there is nothing else to compare it with
+  if (whole && http::equal_without_case(fields().value("x-amz-checksum-mode"), "ENABLED"))
     describe_checksums(version.checksums, answer_);
   answer_.length = plan.length;
   return plan;

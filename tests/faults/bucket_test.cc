@@ -154,6 +154,67 @@ TEST_F(BucketFault, IgnoredRangeIsRefused) {
   EXPECT_EQ(read.error().kind(), ErrorKind::protocol) << read.error();
 }
 
+// What is kept of "abc", and of something else.
+const std::string kKept = "x-amz-checksum-crc32c: Nks/tw==\r\n";
+const std::string kKeptOther = "x-amz-checksum-crc32c: AAAAAA==\r\n";
+const std::string kAbcHead = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\netag: \"e\"\r\n";
+const std::string kAbcRange = "content-range: bytes 0-2/3\r\netag: \"e\"\r\n";
+
+TEST_F(BucketFault, BytesThatAreNotThoseThatWerePutAreNotedByEveryGet) {
+  const Bucket bucket = open(0);
+  for (const auto& [kept, kind] : {std::pair(kKept, std::optional<ErrorKind>()),
+                                   std::pair(kKeptOther, std::optional(ErrorKind::data_corrupt))}) {
+    const auto outcome = [](const auto& result) {
+      return result.ok() ? std::nullopt : std::optional(result.error().kind());
+    };
+    service_.answer(answer("206 Partial", kAbcRange + kept, "abc"));
+    EXPECT_EQ(outcome(bucket.get("key", into_.bytes()).get()), kind);
+    service_.answer(kAbcHead + kept + "\r\n");
+    service_.answer(answer("206 Partial", kAbcRange, "abc"));
+    EXPECT_EQ(outcome(bucket.get("key").get()), kind);
+    service_.answer(kAbcHead + kept + "\r\n");
+    service_.answer(answer("206 Partial", kAbcRange, "abc"));
+    const auto reader = bucket.open_reader("key").get();
+    ASSERT_TRUE(reader.ok()) << reader.error();
+    EXPECT_TRUE(reader->read(into_.bytes().first(2)).get().ok());
+    EXPECT_EQ(outcome(reader->read(into_.bytes()).get()), kind);
+    EXPECT_EQ(outcome(reader->read(into_.bytes()).get()), kind);
+  }
+  EXPECT_EQ(service_.field(0, "x-amz-checksum-mode"), "ENABLED");
+}
+
+TEST_F(BucketFault, ChecksumOfMoreThanWasReadIsNotComparedWithIt) {
+  const Bucket bucket = open(0);
+  service_.answer(answer("206 Partial", "content-range: bytes 0-2/9\r\netag: \"e\"\r\n" + kKeptOther, "abc"));
+  EXPECT_TRUE(bucket.get("key", into_.bytes().first(3)).get().ok());
+  service_.answer(answer("206 Partial", kAbcRange + "x-amz-checksum-crc32c: AAAAAA==-2\r\n", "abc"));
+  EXPECT_TRUE(bucket.get("key", into_.bytes()).get().ok()) << "of parts";
+}
+
+TEST_F(BucketFault, Md5GoesWithThePayload) {
+  const Bucket bucket = open(0);
+  service_.answer(answer("200 OK", "etag: \"e\"\r\n"));
+  PutOptions options;
+  options.checksum = ChecksumAlgorithm::md5;
+  ASSERT_TRUE(bucket.put("key", Bytes(reinterpret_cast<const std::byte*>("abc"), 3), options).get().ok());
+  EXPECT_EQ(service_.field(0, "content-md5"), "kAFQmDzST7DWlj99KOF/cg==");
+  EXPECT_EQ(service_.request(0).find("x-amz-checksum"), std::string::npos);
+}
+
+TEST_F(BucketFault, PauseThatIsAskedForByADateIsKept) {
+  service_.answer(answer("503 Slow Down", "retry-after: Fri, 01 Jan 2100 00:00:00 GMT\r\n"));
+  service_.answer(answer("206 Partial", kAbcRange, "abc"));
+  BucketOptions options;
+  options.endpoint = service_.url();
+  options.anonymous = true;
+  options.retry_delay = milliseconds(1);
+  options.retry_delay_max = milliseconds(200);  // what a service may ask for
+  const Bucket bucket = *Bucket::open(runtime_, "s3://samples", options).get();
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_TRUE(bucket.get("key", into_.bytes()).get().ok());
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, milliseconds(200));
+}
+
 TEST_F(BucketFault, ACopySaysWhatItsSourceMustBe) {
   service_.answer(answer("200 OK", "", "<CopyObjectResult><ETag>\"e\"</ETag></CopyObjectResult>"));
   CopyOptions options;

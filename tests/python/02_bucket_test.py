@@ -65,6 +65,7 @@ class Objects(support.Case):
                                checksum="crc32c")
         self.assertEqual(self.bucket.get("k"), b"one two three")
         head = self.bucket.head("k")
+        self.assertEqual((head.checksum_algorithm, head.checksum), (info.checksum_algorithm, info.checksum))
         self.assertEqual((head.content_type, head.metadata, head.etag),
                          ("text/plain", {"owner": "me"}, info.etag))
         self.assertLess(abs(datetime.datetime.now(datetime.timezone.utc) - head.modified),
@@ -72,6 +73,19 @@ class Objects(support.Case):
         self.assertEqual(self.bucket.tags("k"), {"a": "b"})
         self.bucket.set_tags("k", {})
         self.assertEqual(self.bucket.tags("k"), {})
+
+    def test_customers_key_stays_off_plain_http(self):
+        key = b"k" * 32
+        for call in (lambda: self.bucket.put("k", b"1", customer_key=key),
+                     lambda: self.bucket.get("k", customer_key=key),
+                     lambda: self.bucket.head("k", customer_key=key),
+                     lambda: self.bucket.get_range("k", 0, 1, customer_key=key),
+                     lambda: self.bucket.copy("k", "l", source_customer_key=key),
+                     lambda: self.bucket.resume_upload("k", "id", customer_key=key),
+                     lambda: self.bucket.put("k", b"1", customer_key=b"short")):
+            with self.assertRaises(netstor.InvalidArgument) as caught:
+                call()
+            self.assertIn("customer_key", str(caught.exception))
 
     def test_list_copy_delete(self):
         for i in range(25):

@@ -59,6 +59,22 @@ class Remote(unittest.TestCase):
         self.assertIn(self.volume.uri.split("?")[0].split("/")[-1],
                       [one.nqn for one in netstor.discover(support.SERVER.discovery)])
 
+    def test_who_asks_proves_who_they_are(self):
+        nqn, key = "nqn.2014-08.org.nvmexpress:uuid:6a1c5b52-6c0e-4a43-9d7e-0f4b2c1f7a01", support.HOST_SECRET
+        with tempfile.NamedTemporaryFile("w") as keys:
+            keys.write(f"{nqn} {key}\n")
+            keys.flush()
+            server = support.Server(support.OPTIONS.netstord, ["--host-keys", keys.name])
+            self.addCleanup(server.stop)
+        with netstor.open_volume(server.volume, host_nqn=nqn, host_secret=key) as volume:
+            self.assertEqual(volume.read(0, 4 * KIB), bytes(4 * KIB))
+        for wrong in ({}, {"host_secret": support.OTHER_SECRET}):
+            with self.assertRaises(netstor.PermissionDenied) as caught:
+                netstor.open_volume(server.volume, host_nqn=nqn, **wrong)
+            self.assertNotIn(support.OTHER_SECRET, str(caught.exception))
+        with self.assertRaises(netstor.InvalidArgument):
+            netstor.open_volume(server.volume, host_nqn=nqn, host_secret="DHHC-1:00:not-one:")
+
     def test_bad_calls(self):
         with self.assertRaisesRegex(netstor.InvalidArgument, "multiple|block|align"):
             self.volume.read(1, 4096)

@@ -15,6 +15,9 @@ import unittest
 
 READY_SECONDS = 60
 NQN = "nqn.2026-01.io.netstor"
+# DH-HMAC-CHAP, as `nvme gen-dhchap-key` makes them.
+HOST_SECRET = "DHHC-1:00:bmV0c3Rvci1weXRob24tdGVzdHMtaG9zdC1zZWNyZXRZfNLU:"
+OTHER_SECRET = "DHHC-1:00:bmV0c3Rvci1weXRob24tdGVzdHMtb3RoZXItc2VjcmXYXibn:"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _numbers = itertools.count()
 

@@ -16,7 +16,7 @@
 namespace netstor::tool {
 namespace {
 
-constexpr const char* kChecksums[] = {"", "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"};
+constexpr const char* kChecksums[] = {"", "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256", "MD5"};
 
 Result<void> stat_object(const Common& common, const Bucket& bucket, const ObjectUri& uri,
                          const std::string& version_id) {

@@ -27,7 +27,7 @@ Writable = Union[bytearray, memoryview, "array.array[Any]", mmap.mmap, "Memory",
 Readable = Union[bytes, Writable]
 Seconds = Union[float, datetime.timedelta]
 Moment = Union[datetime.datetime, float]
-Checksum = Literal["none", "crc32", "crc32c", "crc64nvme", "sha1", "sha256"]
+Checksum = Literal["none", "crc32", "crc32c", "crc64nvme", "sha1", "sha256", "md5"]
 Kind = Literal["cancelled", "timed_out", "disconnected", "invalid_argument", "out_of_range", "unsupported",
                "not_found", "permission_denied", "already_exists", "no_space", "compare_failed",
                "data_corrupt", "protocol", "exhausted", "device_error", "internal"]
@@ -209,50 +209,55 @@ class Bucket:
     def __exit__(self, *_: Any) -> None: ...
     async def __aenter__(self: _S) -> _S: ...
     async def __aexit__(self, *_: Any) -> None: ...
-    def head(self, key: str, *, version_id: str = ..., if_match: str = ..., if_none_match: str = ...,
-             if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
+    def head(self, key: str, *, version_id: str = ..., customer_key: bytes = ..., if_match: str = ...,
+             if_none_match: str = ..., if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
              timeout: Optional[Seconds] = ...) -> ObjectInfo: ...
-    async def head_async(self, key: str, *, version_id: str = ..., if_match: str = ...,
-                         if_none_match: str = ..., if_modified_since: Moment = ...,
+    async def head_async(self, key: str, *, version_id: str = ..., customer_key: bytes = ...,
+                         if_match: str = ..., if_none_match: str = ..., if_modified_since: Moment = ...,
                          if_unmodified_since: Moment = ...,
                          timeout: Optional[Seconds] = ...) -> ObjectInfo: ...
     @overload
     def get(self, key: str, into: None = ..., *, offset: int = ..., version_id: str = ...,
-            if_match: str = ..., if_none_match: str = ..., if_modified_since: Moment = ...,
-            if_unmodified_since: Moment = ..., timeout: Optional[Seconds] = ...) -> Memory: ...
+            customer_key: bytes = ..., if_match: str = ..., if_none_match: str = ...,
+            if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
+            timeout: Optional[Seconds] = ...) -> Memory: ...
     @overload
-    def get(self, key: str, into: Writable, *, offset: int = ..., version_id: str = ..., if_match: str = ...,
-            if_none_match: str = ..., if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
+    def get(self, key: str, into: Writable, *, offset: int = ..., version_id: str = ...,
+            customer_key: bytes = ..., if_match: str = ..., if_none_match: str = ...,
+            if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
             timeout: Optional[Seconds] = ...) -> Tuple[int, ObjectInfo]: ...
     @overload
     async def get_async(self, key: str, into: None = ..., *, offset: int = ..., version_id: str = ...,
-                        if_match: str = ..., if_none_match: str = ..., if_modified_since: Moment = ...,
-                        if_unmodified_since: Moment = ..., timeout: Optional[Seconds] = ...) -> Memory: ...
+                        customer_key: bytes = ..., if_match: str = ..., if_none_match: str = ...,
+                        if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
+                        timeout: Optional[Seconds] = ...) -> Memory: ...
     @overload
     async def get_async(self, key: str, into: Writable, *, offset: int = ..., version_id: str = ...,
-                        if_match: str = ..., if_none_match: str = ..., if_modified_since: Moment = ...,
-                        if_unmodified_since: Moment = ...,
+                        customer_key: bytes = ..., if_match: str = ..., if_none_match: str = ...,
+                        if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
                         timeout: Optional[Seconds] = ...) -> Tuple[int, ObjectInfo]: ...
-    def get_range(self, key: str, offset: int, length: int, *, version_id: str = ..., if_match: str = ...,
-                  if_none_match: str = ..., if_modified_since: Moment = ...,
-                  if_unmodified_since: Moment = ..., timeout: Optional[Seconds] = ...) -> Memory: ...
+    def get_range(self, key: str, offset: int, length: int, *, version_id: str = ...,
+                  customer_key: bytes = ..., if_match: str = ..., if_none_match: str = ...,
+                  if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
+                  timeout: Optional[Seconds] = ...) -> Memory: ...
     async def get_range_async(self, key: str, offset: int, length: int, *, version_id: str = ...,
-                              if_match: str = ..., if_none_match: str = ..., if_modified_since: Moment = ...,
-                              if_unmodified_since: Moment = ...,
+                              customer_key: bytes = ..., if_match: str = ..., if_none_match: str = ...,
+                              if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
                               timeout: Optional[Seconds] = ...) -> Memory: ...
     def get_ranges(self, key: str, ranges: Iterable[Tuple[int, Union[int, Writable]]], *,
-                   version_id: str = ..., if_match: str = ..., if_none_match: str = ...,
-                   if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
-                   timeout: Optional[Seconds] = ...) -> List[Any]: ...
+                   version_id: str = ..., customer_key: bytes = ..., if_match: str = ...,
+                   if_none_match: str = ..., if_modified_since: Moment = ...,
+                   if_unmodified_since: Moment = ..., timeout: Optional[Seconds] = ...) -> List[Any]: ...
     async def get_ranges_async(self, key: str, ranges: Iterable[Tuple[int, Union[int, Writable]]], *,
-                               version_id: str = ..., if_match: str = ..., if_none_match: str = ...,
-                               if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
+                               version_id: str = ..., customer_key: bytes = ..., if_match: str = ...,
+                               if_none_match: str = ..., if_modified_since: Moment = ...,
+                               if_unmodified_since: Moment = ...,
                                timeout: Optional[Seconds] = ...) -> List[Any]: ...
     def put(self, key: str, data: Union[Readable, Sequence[Readable]], *, create_only: bool = ...,
             content_type: str = ..., cache_control: str = ..., content_encoding: str = ...,
             storage_class: str = ..., metadata: Mapping[str, str] = ..., tags: Mapping[str, str] = ...,
             checksum: Checksum = ..., encryption: Literal["none", "sse_s3", "sse_kms"] = ...,
-            kms_key_id: str = ..., if_match: str = ..., if_none_match: str = ...,
+            kms_key_id: str = ..., customer_key: bytes = ..., if_match: str = ..., if_none_match: str = ...,
             if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
             timeout: Optional[Seconds] = ...) -> ObjectInfo: ...
     async def put_async(self, key: str, data: Union[Readable, Sequence[Readable]], *, create_only: bool = ...,
@@ -260,26 +265,28 @@ class Bucket:
                         storage_class: str = ..., metadata: Mapping[str, str] = ...,
                         tags: Mapping[str, str] = ..., checksum: Checksum = ...,
                         encryption: Literal["none", "sse_s3", "sse_kms"] = ..., kms_key_id: str = ...,
-                        if_match: str = ..., if_none_match: str = ..., if_modified_since: Moment = ...,
-                        if_unmodified_since: Moment = ...,
+                        customer_key: bytes = ..., if_match: str = ..., if_none_match: str = ...,
+                        if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
                         timeout: Optional[Seconds] = ...) -> ObjectInfo: ...
     def copy(self, source_key: str, key: str, *, source_bucket: str = ..., source_version_id: str = ...,
-             source_if_match: str = ..., source_if_none_match: str = ..., replace_metadata: bool = ...,
-             create_only: bool = ..., content_type: str = ..., cache_control: str = ...,
-             content_encoding: str = ..., storage_class: str = ..., metadata: Mapping[str, str] = ...,
-             tags: Mapping[str, str] = ..., checksum: Checksum = ...,
+             source_customer_key: bytes = ..., source_if_match: str = ..., source_if_none_match: str = ...,
+             replace_metadata: bool = ..., create_only: bool = ..., content_type: str = ...,
+             cache_control: str = ..., content_encoding: str = ..., storage_class: str = ...,
+             metadata: Mapping[str, str] = ..., tags: Mapping[str, str] = ..., checksum: Checksum = ...,
              encryption: Literal["none", "sse_s3", "sse_kms"] = ..., kms_key_id: str = ...,
-             if_match: str = ..., if_none_match: str = ..., if_modified_since: Moment = ...,
-             if_unmodified_since: Moment = ..., timeout: Optional[Seconds] = ...) -> ObjectInfo: ...
+             customer_key: bytes = ..., if_match: str = ..., if_none_match: str = ...,
+             if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
+             timeout: Optional[Seconds] = ...) -> ObjectInfo: ...
     async def copy_async(self, source_key: str, key: str, *, source_bucket: str = ...,
-                         source_version_id: str = ..., source_if_match: str = ...,
-                         source_if_none_match: str = ..., replace_metadata: bool = ...,
-                         create_only: bool = ..., content_type: str = ..., cache_control: str = ...,
-                         content_encoding: str = ..., storage_class: str = ...,
+                         source_version_id: str = ..., source_customer_key: bytes = ...,
+                         source_if_match: str = ..., source_if_none_match: str = ...,
+                         replace_metadata: bool = ..., create_only: bool = ..., content_type: str = ...,
+                         cache_control: str = ..., content_encoding: str = ..., storage_class: str = ...,
                          metadata: Mapping[str, str] = ..., tags: Mapping[str, str] = ...,
                          checksum: Checksum = ..., encryption: Literal["none", "sse_s3", "sse_kms"] = ...,
-                         kms_key_id: str = ..., if_match: str = ..., if_none_match: str = ...,
-                         if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
+                         kms_key_id: str = ..., customer_key: bytes = ..., if_match: str = ...,
+                         if_none_match: str = ..., if_modified_since: Moment = ...,
+                         if_unmodified_since: Moment = ...,
                          timeout: Optional[Seconds] = ...) -> ObjectInfo: ...
     def delete(self, key: str, version_id: str = ..., *, timeout: Optional[Seconds] = ...) -> None: ...
     async def delete_async(self, key: str, version_id: str = ..., *,
@@ -310,45 +317,48 @@ class Bucket:
                 timeout: Optional[Seconds] = ...) -> str: ...
     async def presign_async(self, method: Literal["get", "put", "head", "delete"], key: str,
                             valid_for: float = ..., *, timeout: Optional[Seconds] = ...) -> str: ...
-    def open_reader(self, key: str, *, offset: int = ..., version_id: str = ..., if_match: str = ...,
-                    if_none_match: str = ..., if_modified_since: Moment = ...,
+    def open_reader(self, key: str, *, offset: int = ..., version_id: str = ..., customer_key: bytes = ...,
+                    if_match: str = ..., if_none_match: str = ..., if_modified_since: Moment = ...,
                     if_unmodified_since: Moment = ..., timeout: Optional[Seconds] = ...) -> Reader: ...
     async def open_reader_async(self, key: str, *, offset: int = ..., version_id: str = ...,
-                                if_match: str = ..., if_none_match: str = ...,
+                                customer_key: bytes = ..., if_match: str = ..., if_none_match: str = ...,
                                 if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
                                 timeout: Optional[Seconds] = ...) -> Reader: ...
     def open_writer(self, key: str, *, create_only: bool = ..., content_type: str = ...,
                     cache_control: str = ..., content_encoding: str = ..., storage_class: str = ...,
                     metadata: Mapping[str, str] = ..., tags: Mapping[str, str] = ...,
                     checksum: Checksum = ..., encryption: Literal["none", "sse_s3", "sse_kms"] = ...,
-                    kms_key_id: str = ..., if_match: str = ..., if_none_match: str = ...,
-                    if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
-                    timeout: Optional[Seconds] = ...) -> Writer: ...
+                    kms_key_id: str = ..., customer_key: bytes = ..., if_match: str = ...,
+                    if_none_match: str = ..., if_modified_since: Moment = ...,
+                    if_unmodified_since: Moment = ..., timeout: Optional[Seconds] = ...) -> Writer: ...
     async def open_writer_async(self, key: str, *, create_only: bool = ..., content_type: str = ...,
                                 cache_control: str = ..., content_encoding: str = ...,
                                 storage_class: str = ..., metadata: Mapping[str, str] = ...,
                                 tags: Mapping[str, str] = ..., checksum: Checksum = ...,
                                 encryption: Literal["none", "sse_s3", "sse_kms"] = ..., kms_key_id: str = ...,
-                                if_match: str = ..., if_none_match: str = ...,
+                                customer_key: bytes = ..., if_match: str = ..., if_none_match: str = ...,
                                 if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
                                 timeout: Optional[Seconds] = ...) -> Writer: ...
     def start_upload(self, key: str, *, create_only: bool = ..., content_type: str = ...,
                      cache_control: str = ..., content_encoding: str = ..., storage_class: str = ...,
                      metadata: Mapping[str, str] = ..., tags: Mapping[str, str] = ...,
                      checksum: Checksum = ..., encryption: Literal["none", "sse_s3", "sse_kms"] = ...,
-                     kms_key_id: str = ..., if_match: str = ..., if_none_match: str = ...,
-                     if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
-                     timeout: Optional[Seconds] = ...) -> Upload: ...
+                     kms_key_id: str = ..., customer_key: bytes = ..., if_match: str = ...,
+                     if_none_match: str = ..., if_modified_since: Moment = ...,
+                     if_unmodified_since: Moment = ..., timeout: Optional[Seconds] = ...) -> Upload: ...
     async def start_upload_async(self, key: str, *, create_only: bool = ..., content_type: str = ...,
                                  cache_control: str = ..., content_encoding: str = ...,
                                  storage_class: str = ..., metadata: Mapping[str, str] = ...,
                                  tags: Mapping[str, str] = ..., checksum: Checksum = ...,
                                  encryption: Literal["none", "sse_s3", "sse_kms"] = ...,
-                                 kms_key_id: str = ..., if_match: str = ..., if_none_match: str = ...,
-                                 if_modified_since: Moment = ..., if_unmodified_since: Moment = ...,
+                                 kms_key_id: str = ..., customer_key: bytes = ..., if_match: str = ...,
+                                 if_none_match: str = ..., if_modified_since: Moment = ...,
+                                 if_unmodified_since: Moment = ...,
                                  timeout: Optional[Seconds] = ...) -> Upload: ...
-    def resume_upload(self, key: str, id: str, *, timeout: Optional[Seconds] = ...) -> Upload: ...
-    async def resume_upload_async(self, key: str, id: str, *, timeout: Optional[Seconds] = ...) -> Upload: ...
+    def resume_upload(self, key: str, id: str, *, customer_key: bytes = ...,
+                      timeout: Optional[Seconds] = ...) -> Upload: ...
+    async def resume_upload_async(self, key: str, id: str, *, customer_key: bytes = ...,
+                                  timeout: Optional[Seconds] = ...) -> Upload: ...
     def uploads(self, prefix: str = ..., *, timeout: Optional[Seconds] = ...) -> List[UploadInfo]: ...
     async def uploads_async(self, prefix: str = ..., *,
                             timeout: Optional[Seconds] = ...) -> List[UploadInfo]: ...
@@ -460,7 +470,8 @@ def open_bucket(uri: str, *, endpoint: str = ..., region: str = ...,
                 memory_limit_bytes: int = ..., retries: int = ..., retry_delay: Seconds = ...,
                 retry_delay_max: Seconds = ..., connect_timeout: Seconds = ...,
                 first_byte_timeout: Seconds = ..., operation_timeout: Seconds = ...,
-                idle_timeout: Seconds = ..., timeout: Optional[Seconds] = ...) -> Bucket: ...
+                hedge_after: Seconds = ..., idle_timeout: Seconds = ...,
+                timeout: Optional[Seconds] = ...) -> Bucket: ...
 async def open_bucket_async(uri: str, *, endpoint: str = ..., region: str = ...,
                             addressing: Literal["automatic", "path", "virtual_host"] = ...,
                             ca_file: str = ..., client_certificate_file: str = ...,
@@ -472,8 +483,8 @@ async def open_bucket_async(uri: str, *, endpoint: str = ..., region: str = ...,
                             part_bytes: int = ..., memory_limit_bytes: int = ..., retries: int = ...,
                             retry_delay: Seconds = ..., retry_delay_max: Seconds = ...,
                             connect_timeout: Seconds = ..., first_byte_timeout: Seconds = ...,
-                            operation_timeout: Seconds = ..., idle_timeout: Seconds = ...,
-                            timeout: Optional[Seconds] = ...) -> Bucket: ...
+                            operation_timeout: Seconds = ..., hedge_after: Seconds = ...,
+                            idle_timeout: Seconds = ..., timeout: Optional[Seconds] = ...) -> Bucket: ...
 def list_buckets(*, endpoint: str = ..., region: str = ...,
                  addressing: Literal["automatic", "path", "virtual_host"] = ..., ca_file: str = ...,
                  client_certificate_file: str = ..., client_key_file: str = ...,
@@ -484,7 +495,8 @@ def list_buckets(*, endpoint: str = ..., region: str = ...,
                  memory_limit_bytes: int = ..., retries: int = ..., retry_delay: Seconds = ...,
                  retry_delay_max: Seconds = ..., connect_timeout: Seconds = ...,
                  first_byte_timeout: Seconds = ..., operation_timeout: Seconds = ...,
-                 idle_timeout: Seconds = ..., timeout: Optional[Seconds] = ...) -> List[BucketInfo]: ...
+                 hedge_after: Seconds = ..., idle_timeout: Seconds = ...,
+                 timeout: Optional[Seconds] = ...) -> List[BucketInfo]: ...
 async def list_buckets_async(*, endpoint: str = ..., region: str = ...,
                              addressing: Literal["automatic", "path", "virtual_host"] = ...,
                              ca_file: str = ..., client_certificate_file: str = ...,
@@ -496,14 +508,17 @@ async def list_buckets_async(*, endpoint: str = ..., region: str = ...,
                              part_bytes: int = ..., memory_limit_bytes: int = ..., retries: int = ...,
                              retry_delay: Seconds = ..., retry_delay_max: Seconds = ...,
                              connect_timeout: Seconds = ..., first_byte_timeout: Seconds = ...,
-                             operation_timeout: Seconds = ..., idle_timeout: Seconds = ...,
+                             operation_timeout: Seconds = ..., hedge_after: Seconds = ...,
+                             idle_timeout: Seconds = ...,
                              timeout: Optional[Seconds] = ...) -> List[BucketInfo]: ...
-def open_volume(uri: str, *, host_nqn: str = ..., queue_depth: int = ..., queues: int = ...,
+def open_volume(uri: str, *, host_nqn: str = ..., host_secret: str = ...,
+                controller_secret: str = ..., queue_depth: int = ..., queues: int = ...,
                 header_digest: bool = ..., data_digest: bool = ..., read_only: bool = ...,
                 connect_timeout: Seconds = ..., io_timeout: Seconds = ..., keep_alive: Seconds = ...,
                 reconnect_delay: Seconds = ..., reconnect_delay_max: Seconds = ...,
                 path_loss_timeout: Seconds = ..., timeout: Optional[Seconds] = ...) -> Volume: ...
-async def open_volume_async(uri: str, *, host_nqn: str = ..., queue_depth: int = ..., queues: int = ...,
+async def open_volume_async(uri: str, *, host_nqn: str = ..., host_secret: str = ...,
+                controller_secret: str = ..., queue_depth: int = ..., queues: int = ...,
                             header_digest: bool = ..., data_digest: bool = ..., read_only: bool = ...,
                             connect_timeout: Seconds = ..., io_timeout: Seconds = ...,
                             keep_alive: Seconds = ..., reconnect_delay: Seconds = ...,

@@ -58,13 +58,14 @@ class Bucket(Handle):
         """Stores readable memory, or a list of several after each other, as the object; answers its
         ObjectInfo. It appears whole or not at all. `create_only=True`: AlreadyExists where there is one;
         `if_match=ETAG`: CompareFailed where it has changed. Further: content_type, cache_control,
-        content_encoding, storage_class, metadata, tags, checksum, encryption, kms_key_id."""
+        content_encoding, storage_class, metadata, tags, checksum, encryption, kms_key_id; customer_key
+        (SSE-C: 32 bytes, wanted again by every call that reads, over https alone)."""
         return self._core.put(key, data, **options)
 
     @operation
     def copy(self, source_key, key, **options):
-        """Copies within the service, at most 5 GiB. `source_bucket`, `source_version_id`, `source_if_match`;
-        `replace_metadata=True` takes those of put() from here."""
+        """Copies within the service, at most 5 GiB. `source_bucket`, `source_version_id`, `source_if_match`,
+        `source_customer_key`; `replace_metadata=True` takes those of put() from here."""
         return self._core.copy(source_key, key, **options)
 
     @operation
@@ -183,7 +184,7 @@ def open_bucket(uri, **options):
     function that answers one), profile, anonymous; checksum, verify_checksums, payload_signing,
     requester_pays; connections, parallel, part_bytes, memory_limit_bytes; retries, retry_delay,
     retry_delay_max; timeouts in seconds: connect_timeout, first_byte_timeout, operation_timeout,
-    idle_timeout."""
+    idle_timeout, hedge_after."""
     return Bucket(uri, options, _netstor.open_bucket(uri, **options).wait())
 
 

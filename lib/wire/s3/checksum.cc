@@ -27,6 +27,7 @@ constexpr Row kRows[] = {
     {"CRC64NVME", "x-amz-checksum-crc64nvme", "ChecksumCRC64NVME", 8},
     {"SHA1", "x-amz-checksum-sha1", "ChecksumSHA1", 20},
     {"SHA256", "x-amz-checksum-sha256", "ChecksumSHA256", 32},
+    {"MD5", "content-md5", "", 16},
 };
 
 const Row& row(ChecksumKind kind) { return kRows[static_cast<std::size_t>(kind)]; }
@@ -68,6 +69,7 @@ std::optional<ChecksumType> checksum_type_of(std::string_view text) {
 bool allowed(ChecksumKind kind, ChecksumType type) {
   switch (kind) {
     case ChecksumKind::none:
+    case ChecksumKind::md5:
       return false;
     case ChecksumKind::crc32:
     case ChecksumKind::crc32c:
@@ -144,6 +146,9 @@ Checksummer::Checksummer(ChecksumKind kind) : kind_(kind) {
     case ChecksumKind::sha256:
       state_.emplace<Sha256>();
       break;
+    case ChecksumKind::md5:
+      state_.emplace<Md5>();
+      break;
   }
 }
 
@@ -171,6 +176,8 @@ Checksum Checksummer::finish() {
     std::ranges::copy(sha1->finish(), checksum.bytes.begin());
   } else if (auto* sha256 = std::get_if<Sha256>(&state_)) {
     std::ranges::copy(sha256->finish(), checksum.bytes.begin());
+  } else if (auto* md5 = std::get_if<Md5>(&state_)) {
+    std::ranges::copy(md5->finish(), checksum.bytes.begin());
   }
   return checksum;
 }

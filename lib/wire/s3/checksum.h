@@ -22,7 +22,8 @@
 namespace netstor::s3 {
 
 // In the order of the public netstor::ChecksumAlgorithm.
-enum class ChecksumKind : std::uint8_t { none, crc32, crc32c, crc64nvme, sha1, sha256 };
+enum class ChecksumKind : std::uint8_t { none, crc32, crc32c, crc64nvme, sha1, sha256, md5 };
+// Those that S3 keeps with an object. MD5 is not among them: it goes with a payload as Content-MD5.
 inline constexpr ChecksumKind kChecksumKinds[] = {ChecksumKind::crc32, ChecksumKind::crc32c,
                                                   ChecksumKind::crc64nvme, ChecksumKind::sha1,
                                                   ChecksumKind::sha256};
@@ -38,9 +39,9 @@ inline constexpr std::size_t kChecksumTextMax = 64;
 [[nodiscard]] std::size_t checksum_bytes(ChecksumKind kind);
 // "CRC32C", the value of x-amz-checksum-algorithm; empty for none.
 [[nodiscard]] std::string_view checksum_name(ChecksumKind kind);
-// "x-amz-checksum-crc32c"; empty for none.
+// "x-amz-checksum-crc32c", "content-md5"; empty for none.
 [[nodiscard]] std::string_view checksum_header(ChecksumKind kind);
-// The element of XML bodies, "ChecksumCRC32C"; empty for none.
+// The element of XML bodies, "ChecksumCRC32C"; empty for none and MD5.
 [[nodiscard]] std::string_view checksum_element(ChecksumKind kind);
 // Names and headers of any case. Nothing for what is none of these.
 [[nodiscard]] std::optional<ChecksumKind> checksum_of_name(std::string_view name);
@@ -98,7 +99,7 @@ class Checksummer {
   [[nodiscard]] Checksum finish();
 
  private:
-  std::variant<std::monostate, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256> state_;
+  std::variant<std::monostate, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256, Md5> state_;
   ChecksumKind kind_;
 };
 

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/object/verify.h"
+
+#include "lib/object/helper_thread.h"
+#include "lib/object/plan.h"
+
+namespace netstor::object {
+namespace {
+
+s3::Checksum sum_of(const PieceList& pieces, s3::ChecksumKind kind) {
+  s3::Checksummer sum(kind);
+  for (const iovec& piece : pieces) sum.update(as_bytes(piece));
+  return sum.finish();
+}
+
+}  // namespace
+
+std::optional<s3::Checksum> kept_checksum(const ObjectInfo& info) {
+  const auto kind = static_cast<s3::ChecksumKind>(info.checksum_algorithm);
+  const auto kept = s3::decode_object_checksum(kind, info.checksum);
+  if (!kept || kept->parts != 0) return std::nullopt;
+  return kept->checksum;
+}
+
+Error corrupt(const BucketCore& core, const std::string& key, s3::ChecksumKind kind) {
+  return {ErrorKind::data_corrupt, "GET s3://" + core.name() + "/" + key + ": the bytes do not have the " +
+                                       std::string(s3::checksum_name(kind)) + " that was stored with them"};
+}
+
+Task<void> verify(Call call, const std::string& key, const PieceList& bytes, const ObjectInfo& info) {
+  const auto kept = kept_checksum(info);
+  if (!kept) co_return ok();
+  s3::Checksum sum;
+  if (bytes_in(bytes) <= kHashHere) {
+    sum = sum_of(bytes, kept->kind);
+  } else {
+    auto summing = on_helper_thread(call.shard->loop(),
+                                    [&]() -> Result<s3::Checksum> { return sum_of(bytes, kept->kind); });
+    NETSTOR_TRY(sum, co_await std::move(summing));
+  }
+  if (sum == *kept) co_return ok();
+  co_return corrupt(*call.core, key, kept->kind);
+}
+
+}  // namespace netstor::object
