@@ -222,6 +222,14 @@ class Objects(Case):
                 self.put("stream", data)
                 self.assertEqual(self.ok("cp", f"{self.bucket}/stream", "-").bytes, data)
 
+    def test_checksums_are_kept_with_what_is_put(self):
+        source = self.file("source", noise(100_000))
+        for name in ("CRC64NVME", "crc32c", "SHA256"):
+            self.ok("cp", source, f"{self.bucket}/{name}", "--checksum-algorithm", name)
+            stat = self.ok("stat", f"{self.bucket}/{name}", "--json").json
+            self.assertEqual(stat["checksum_algorithm"], name.upper())
+        self.refuse(netstor("cp", source, f"{self.bucket}/x", "--checksum-algorithm", "CRC16"), 2, "CRC16")
+
     def test_cat_of_ranges_and_of_several(self):
         data = noise(3 * MIB)
         self.put("a", data)

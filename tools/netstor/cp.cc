@@ -424,6 +424,7 @@ void add_cp(CLI::App& app, Command& command) {
       ->type_name("TYPE");
   add_connection(*verb, arguments->common);
   add_service(*verb, arguments->service);
+  add_checksum(*verb, arguments->service);
   verb->callback([arguments, length, &command] {
     arguments->to_end = length->count() == 0;
     if (arguments->chunk_bytes < 512 || arguments->chunk_bytes > (256U << 20)) {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <map>
 
 namespace netstor::tool {
 namespace {
@@ -117,7 +118,22 @@ void add_service(CLI::App& verb, Service& service) {
       ->type_name("NAME");
   verb.add_option("--profile", service.profile, "Credentials and settings of this profile (AWS_PROFILE)")
       ->type_name("NAME");
+  verb.add_option("--ca-bundle", service.ca_file,
+                  "Who may have signed its certificate (default: AWS_CA_BUNDLE, the profile's, the system's)")
+      ->type_name("FILE");
   verb.add_flag("--no-sign-request", service.anonymous, "Ask as nobody, without credentials");
+}
+
+void add_checksum(CLI::App& verb, Service& service) {
+  static const std::map<std::string, ChecksumAlgorithm> kNames{
+      {"CRC32", ChecksumAlgorithm::crc32},         {"CRC32C", ChecksumAlgorithm::crc32c},
+      {"CRC64NVME", ChecksumAlgorithm::crc64nvme}, {"SHA1", ChecksumAlgorithm::sha1},
+      {"SHA256", ChecksumAlgorithm::sha256},       {"MD5", ChecksumAlgorithm::md5}};
+  verb.add_option_function<std::string>(
+          "--checksum-algorithm", [&service](const std::string& name) { service.checksum = kNames.at(name); },
+          "What the service is to compare the bytes with, and but for MD5 to keep with them")
+      ->type_name("NAME")
+      ->transform(CLI::IsMember(&kNames, CLI::ignore_case));
 }
 
 void add_service_verb(CLI::App& verb, Common& common, Service& service) {
@@ -133,7 +149,9 @@ BucketOptions bucket_options(const Common& common, const Service& service, unsig
   options.endpoint = service.endpoint;
   options.region = service.region;
   options.profile = service.profile;
+  options.ca_file = service.ca_file;
   options.anonymous = service.anonymous;
+  options.checksum = service.checksum;
   options.connect_timeout =
       std::chrono::duration_cast<Duration>(std::chrono::duration<double>(common.timeout_s));
   options.connections = static_cast<std::uint16_t>(std::clamp(parallel, 32U, 1024U));

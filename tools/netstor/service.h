@@ -29,9 +29,13 @@ struct Service {
   std::string endpoint;
   std::string region;
   std::string profile;
+  std::string ca_file;
   bool anonymous = false;
+  ChecksumAlgorithm checksum = ChecksumAlgorithm::none;  ///< of what is put
 };
 void add_service(CLI::App& verb, Service& service);
+/// --checksum-algorithm, for verbs that put.
+void add_checksum(CLI::App& verb, Service& service);
 /// The same with what every verb has, for those that know buckets only.
 void add_service_verb(CLI::App& verb, Common& common, Service& service);
 

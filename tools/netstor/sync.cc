@@ -121,6 +121,7 @@ void add_sync(CLI::App& app, Command& command) {
   add_match(*verb, arguments->match);
   add_transfer(*verb, arguments->transfer);
   add_service_verb(*verb, arguments->common, arguments->service);
+  add_checksum(*verb, arguments->service);
   verb->callback([arguments, &command] {
     arguments->transfer.quiet = arguments->common.json;
     command.run = [arguments] { return explained(run(*arguments)); };
