@@ -22,9 +22,15 @@ struct Metrics {
   std::uint64_t replays = 0;                 ///< operations sent again after a lost path
   std::uint64_t reconnects = 0;              ///< paths brought up again
   std::uint64_t registrations_degraded = 0;  ///< registrations that met the limit of locked memory
-  std::uint64_t turns = 0;                   ///< turns of the loop
-  std::uint64_t sleeps = 0;                  ///< times that the loop slept on the kernel
-  std::uint64_t system_calls = 0;            ///< made by the drivers, where they can count them
+  /// The time of the shards' threads, by what they did in it: turns that found work, turns that found none
+  /// (RuntimeOptions::poll_budget), sleep on the kernel. A turn's time is known when the next one looks at
+  /// the clock; while a shard polls that is every 16 turns.
+  std::uint64_t busy_ns = 0;
+  std::uint64_t polling_ns = 0;
+  std::uint64_t sleeping_ns = 0;
+  std::uint64_t turns = 0;         ///< turns of the loop
+  std::uint64_t sleeps = 0;        ///< times that the loop slept on the kernel
+  std::uint64_t system_calls = 0;  ///< made by the drivers, where they can count them
 
   Metrics& operator+=(const Metrics& other_shard) noexcept;
 };

@@ -126,17 +126,24 @@ bool ShardLoop::run_queue() noexcept {
   return true;
 }
 
+void ShardLoop::read_clock() noexcept {
+  const Time before = std::exchange(now_, config_.clock->now());
+  *spent_on_ += static_cast<std::uint64_t>((now_ - before).count());
+}
+
 bool ShardLoop::turn() noexcept {
   ++metrics_.turns;
   // While nothing happens the clock is what a turn costs most: then it is read now and then.
-  if (!idle_ || metrics_.turns % kIdleTurnsPerClock == 0) now_ = config_.clock->now();
+  if (!idle_ || metrics_.turns % kIdleTurnsPerClock == 0) read_clock();
   unsigned done = 0;
   for (std::size_t i = 0; i < ports_.size(); ++i) done += ports_[i].second->poll(kCompletionsPerPoll);
   done += mailbox_.drain([this](Runnable& task) { push(task); });
   if (timers_.next() <= now_) done += timers_.fire_until(now_);
   const bool ran = run_queue();
   for (std::size_t i = ports_.size(); i > 0; --i) ports_[i - 1].second->flush();
-  return ran || done > 0;
+  const bool worked = ran || done > 0;
+  spent_on_ = worked ? &metrics_.busy_ns : &metrics_.polling_ns;
+  return worked;
 }
 
 void ShardLoop::settle() noexcept {
@@ -177,6 +184,7 @@ void ShardLoop::sleep() noexcept {
   sleeping_.store(true, std::memory_order_seq_cst);
   if (mailbox_.empty()) {
     ++metrics_.sleeps;
+    spent_on_ = &metrics_.sleeping_ns;
     Time deadline = timers_.next();
     if (stopping_) deadline = std::min(deadline, now_ + kStopGrain);
     if (port != nullptr) {
@@ -239,6 +247,8 @@ bool ShardLoop::run_once() noexcept {
     if (!mailbox_.empty()) {
       sleeping_.store(false, std::memory_order_seq_cst);
       more = true;
+    } else {
+      spent_on_ = &metrics_.sleeping_ns;
     }
   }
   if (before != nullptr) current_loop = before;

@@ -94,6 +94,7 @@ class ShardLoop final : public Loop, public PortContext {
   void wait_on_all(Time deadline) noexcept;
   void arm_timer_fd(Time deadline) noexcept;
   bool run_queue() noexcept;
+  void read_clock() noexcept;
   void settle() noexcept;
   void wake() noexcept;
 
@@ -106,6 +107,7 @@ class ShardLoop final : public Loop, public PortContext {
   Metrics metrics_;
   Random random_;
   Time now_;
+  std::uint64_t* spent_on_ = &metrics_.busy_ns;  // where the time since now_ goes
   Time idle_since_;
   std::atomic<bool> sleeping_{false};
   std::atomic<Port*> sleeper_{nullptr};  // whom to wake while sleeping_; null: event_
