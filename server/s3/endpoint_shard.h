@@ -29,6 +29,7 @@ class EndpointShard {
 
   unsigned index() const noexcept { return index_; }
   detail::Loop& loop() noexcept { return context_.loop(); }
+  PortContext& context() noexcept { return context_; }
   Port& port() noexcept { return port_; }
   const EndpointConfig& config() const noexcept { return config_; }
   store::ObjectShard& store() noexcept { return *store_; }
