@@ -69,4 +69,6 @@ install(FILES
   DESTINATION ${_package_dir} COMPONENT library)
 install(FILES ${PROJECT_BINARY_DIR}/package/netstor.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT library)
+install(FILES ${PROJECT_SOURCE_DIR}/share/grafana/netstord.json
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/netstor/grafana COMPONENT programs)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT library)

@@ -2,17 +2,20 @@
 // netstord: serves volumes over NVMe/TCP and buckets over S3. Builds every part by name, in order, waits for
 // a signal, and takes everything down in the opposite order.
 
+#include "server/netstord_allocations.h"
 #include "server/netstord_buckets.h"
 #include "server/netstord_hosts.h"
+#include "server/netstord_notify.h"
 #include "server/netstord_options.h"
+#include "server/netstord_reload.h"
 #include "server/netstord_report.h"
+#include "server/netstord_sight.h"
 #include "server/netstord_volumes.h"
 #include "server/nvmf/target.h"
 #include "server/store/safe_file.h"
 
 #include <netstor/capabilities.h>
 
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -50,14 +53,6 @@ Result<std::string> default_state() {
                "say --state DIR");
 }
 
-void start_log(const std::string& level) {
-  auto log = spdlog::stderr_logger_mt("netstord");
-  log->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l: %v");
-  log->set_level(spdlog::level::from_str(level));
-  log->flush_on(spdlog::level::info);
-  spdlog::set_default_logger(std::move(log));
-}
-
 /// A connection is a descriptor, and the usual soft limit of 1,024 is for programs that select().
 void raise_descriptor_limit() {
   rlimit limit{};
@@ -66,27 +61,29 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-sigset_t stop_signals() {
+sigset_t own_signals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
   return set;
 }
 
 /// Before any thread is made, so that they all inherit it and only wait_for_signal() sees them.
 void hold_signals() {
-  const sigset_t set = stop_signals();
+  const sigset_t set = own_signals();
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit on files is an error of that write alone
 }
 
 int wait_for_signal() {
-  const sigset_t set = stop_signals();
+  const sigset_t set = own_signals();
   int signal = 0;
   while (::sigwait(&set, &signal) != 0) {
   }
+  if (signal == SIGHUP) return signal;
   // The next one ends the process at once.
   std::signal(SIGTERM, SIG_DFL);
   std::signal(SIGINT, SIG_DFL);
@@ -104,8 +101,11 @@ class Server {
   /// Every part by name, in order.
   std::optional<Failure> start();
   Exit stop(Duration grace);
+  /// What may change while it serves.
+  void apply(const Reread& fresh);
 
  private:
+  std::optional<Failure> listen_metrics();
   std::optional<Failure> open_state();
   std::optional<Failure> start_runtime();
   std::optional<Failure> start_target();
@@ -115,6 +115,8 @@ class Server {
   std::optional<Failure> listen_s3();
   Failure cannot_listen(const Error& error, std::string_view flag) const;
   std::optional<Failure> announce();
+  void show();
+  [[noreturn]] void end_without(const std::string& what);
   bool sync_volumes();
   Failure failed(Exit exit, const Error& error, std::string_view hint = {}) const;
 
@@ -124,9 +126,10 @@ class Server {
   std::vector<ServedVolume> volumes_;
   std::vector<nvmf::HostSecrets> host_secrets_;
   std::optional<Runtime> runtime_;
-  net::Warnings warnings_{[](const std::string& line) { spdlog::warn("{}", line); }};
+  net::Warnings warnings_{log_warning};
   std::unique_ptr<nvmf::Target> target_;
   BucketServer buckets_;
+  Sight sight_;
   Report report_;
 };
 
@@ -136,10 +139,20 @@ Failure Server::failed(Exit exit, const Error& error, std::string_view hint) con
 }
 
 std::optional<Failure> Server::start() {
-  for (const auto step : {&Server::open_state, &Server::start_runtime, &Server::start_target,
-                          &Server::start_buckets, &Server::listen, &Server::listen_s3, &Server::announce}) {
+  for (const auto step :
+       {&Server::listen_metrics, &Server::open_state, &Server::start_runtime, &Server::start_target,
+        &Server::start_buckets, &Server::listen, &Server::listen_s3, &Server::announce}) {
     if (auto failure = (this->*step)()) return failure;
   }
+  return std::nullopt;
+}
+
+// First, so that the reason can be asked for while the rest takes its time.
+std::optional<Failure> Server::listen_metrics() {
+  if (!options_.metrics_listen) return std::nullopt;
+  auto address = sight_.listen(*options_.metrics_listen);
+  if (!address) return cannot_listen(address.error(), "--metrics-listen");
+  report_.metrics = *address;
   return std::nullopt;
 }
 
@@ -182,6 +195,7 @@ std::optional<Failure> Server::start_target() {
   nvmf::TargetConfig config;
   config.connections_max = (options_.connections_max + options_.shards - 1) / options_.shards;
   config.warnings = &warnings_;
+  config.slow_limit = slow_limit_of(options_);
   if (options_.memory_bytes) config.buffer_bytes = *options_.memory_bytes / options_.shards;
   auto target = nvmf::Target::start(*runtime_, config);
   if (!target) {
@@ -277,6 +291,7 @@ std::optional<Failure> Server::announce() {
     report_.keys_made = buckets_.keys_made();
     report_.s3_tls = buckets_.secure();
   }
+  show();
   std::cout << (options_.json ? json_of(report_) : text_of(report_)) << std::flush;
   const std::string ports = ports_of(report_);
   if (!options_.port_file.empty()) {
@@ -294,6 +309,23 @@ std::optional<Failure> Server::announce() {
   return std::nullopt;
 }
 
+void Server::show() {
+  std::vector<SightSources::Volume> volumes;
+  for (const ServedVolume& each : volumes_)
+    volumes.push_back({.name = each.record.identity.name,
+                       .nqn = each.record.identity.nqn,
+                       .size_bytes = each.record.size_bytes,
+                       .data_path = each.record.data_path});
+  sight_.ready({.runtime = &*runtime_,
+                .target = target_.get(),
+                .endpoint = buckets_.endpoint(),
+                .objects = buckets_.objects(),
+                .warnings = &warnings_,
+                .state = state_->path(),
+                .volumes = [volumes] { return volumes; },
+                .thread_allocations = thread_allocations});
+}
+
 bool Server::sync_volumes() {
   bool good = true;
   for (const ServedVolume& volume : volumes_) {
@@ -305,8 +337,34 @@ bool Server::sync_volumes() {
   return good;
 }
 
+void Server::apply(const Reread& fresh) {
+  set_log_level(fresh.options.log_level);
+  const Duration slow = slow_limit_of(fresh.options);
+  std::vector<Future<void>> parts;
+  parts.push_back(target_->set_slow_limit(slow));
+  if (s3server::Endpoint* const endpoint = buckets_.endpoint(); endpoint != nullptr) {
+    parts.push_back(endpoint->set_slow_limit(slow));
+    if (fresh.tls) parts.push_back(endpoint->set_tls(fresh.tls));
+  }
+  for (Future<void>& part : parts) {
+    if (const auto done = part.get(); !done) spdlog::error("reload: {}", done.error().text());
+  }
+}
+
+// Something below never answers, a disk perhaps. What can be saved is; then the process goes without it.
+void Server::end_without(const std::string& what) {
+  spdlog::error("{}; ending all the same", what);
+  sync_volumes();
+  spdlog::shutdown();
+  std::_Exit(static_cast<int>(Exit::unfinished));
+}
+
 Exit Server::stop(Duration grace) {
-  if (target_ == nullptr) return Exit::stopped;
+  sight_.not_ready("stopping");
+  if (target_ == nullptr) {
+    if (!sight_.quiet()) end_without("a page of the metrics is still being made");
+    return Exit::stopped;
+  }
   std::vector<Future<void>> parts;
   parts.push_back(target_->stop(grace));
   if (buckets_.started()) parts.push_back(buckets_.stop(grace));
@@ -316,12 +374,8 @@ Exit Server::stop(Duration grace) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   if (!ready()) {
-    // Something below never answers, a disk perhaps. What can be saved is; then the process goes without it.
-    spdlog::error("not everything ended within {} s; ending all the same",
-                  std::chrono::duration_cast<std::chrono::seconds>(grace + kStopMargin).count());
-    sync_volumes();
-    spdlog::shutdown();
-    std::_Exit(static_cast<int>(Exit::unfinished));
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(grace + kStopMargin).count();
+    end_without("not everything ended within " + std::to_string(seconds) + " s");
   }
   bool stopped = true;
   for (Future<void>& part : parts) {
@@ -329,21 +383,45 @@ Exit Server::stop(Duration grace) {
     stopped = stopped && ended;
     if (!ended) spdlog::warn("stopping: {}", ended.error().text());
   }
+  if (!sight_.quiet()) end_without("a shard does not answer");
   buckets_.release();
   target_.reset();
   return sync_volumes() && stopped ? Exit::stopped : Exit::unfinished;
 }
 
+/// On SIGHUP. What is broken changes nothing.
+void reload(Server& server, int argc, char** argv, const ParsedOptions& started) {
+  auto fresh = reread(argc, argv, default_state(), started);
+  if (!fresh) {
+    spdlog::error("SIGHUP: nothing was changed: {}", fresh.error().text());
+    return;
+  }
+  server.apply(*fresh);
+  std::string rest;
+  for (const std::string& key : fresh->needs_restart) rest += (rest.empty() ? "" : ", ") + key;
+  spdlog::info("SIGHUP: reread log level, slow limit and TLS certificate");
+  if (!rest.empty()) spdlog::warn("SIGHUP: changed, but needs a restart: {}", rest);
+}
+
 int run(int argc, char** argv) {
   const ParsedOptions parsed = parse_options(argc, argv, default_state());
   if (parsed.exit) return *parsed.exit;
-  start_log(parsed.options.log_level);
+  start_log(parsed.options.log_level, parsed.options.log_format);
   hold_signals();
   raise_descriptor_limit();
+  const char* const socket = std::getenv("NOTIFY_SOCKET");
+  const ServiceManager manager(socket != nullptr ? socket : "");
   Server server(parsed.options);
   if (const auto failure = server.start()) return static_cast<int>(failure->exit);
   spdlog::info("serving");
-  const int signal = wait_for_signal();
+  manager.ready("serving");
+  int signal = wait_for_signal();
+  for (; signal == SIGHUP; signal = wait_for_signal()) {
+    manager.reloading();
+    reload(server, argc, argv, parsed);
+    manager.ready("serving");
+  }
+  manager.stopping();
   spdlog::info("{}: stopping, for at most {} s; once more to end at once",
                signal == SIGTERM ? "SIGTERM" : "SIGINT", parsed.options.grace_s);
   const Exit exit = server.stop(std::chrono::seconds(parsed.options.grace_s));

@@ -15,15 +15,19 @@ Result<void> BucketServer::open(const std::string& state, const ServerOptions& o
   }
   if (!keys) return std::move(keys).error();
   keys_.emplace(*std::move(keys));
-  if (!options.s3_certificate.empty() || !options.s3_certificate_key.empty()) {
-    auto made = tls::Context::make({.role = tls::Role::server,
-                                    .certificate_file = options.s3_certificate,
-                                    .key_file = options.s3_certificate_key});
-    if (!made) return std::move(made).error().with_context("--s3-cert, --s3-key");
-    tls_ = *std::move(made);
-  }
+  NETSTOR_TRY_RETURN(tls_, tls_of(options));
   NETSTOR_TRY_RETURN(store_, store::ObjectStore::open(state + "/objects"));
   return ok();
+}
+
+Result<std::shared_ptr<const tls::Context>> BucketServer::tls_of(const ServerOptions& options) {
+  if (options.s3_certificate.empty() && options.s3_certificate_key.empty())
+    return std::shared_ptr<const tls::Context>();
+  auto made = tls::Context::make({.role = tls::Role::server,
+                                  .certificate_file = options.s3_certificate,
+                                  .key_file = options.s3_certificate_key});
+  if (!made) return std::move(made).error().with_context("--s3-cert, --s3-key");
+  return std::shared_ptr<const tls::Context>(*std::move(made));
 }
 
 Result<void> BucketServer::start(Runtime& runtime, const ServerOptions& options, net::Warnings& warnings) {
@@ -33,6 +37,7 @@ Result<void> BucketServer::start(Runtime& runtime, const ServerOptions& options,
   config.domain = options.s3_domain;
   config.tls = tls_;
   config.warnings = &warnings;
+  config.slow_limit = slow_limit_of(options);
   if (options.memory_bytes) config.buffer_bytes = *options.memory_bytes / options.shards;
   NETSTOR_TRY_RETURN(endpoint_, s3server::Endpoint::start(runtime, config, *store_, *std::move(keys_)));
   keys_.reset();

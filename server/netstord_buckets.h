@@ -31,6 +31,11 @@ class BucketServer {
   const std::string& keys_file() const noexcept { return keys_file_; }
   bool keys_made() const noexcept { return keys_made_; }
   bool secure() const noexcept { return tls_ != nullptr; }
+  /// What open() makes of --s3-cert and --s3-key; null without them.
+  static Result<std::shared_ptr<const tls::Context>> tls_of(const ServerOptions& options);
+  /// Null when nothing is served.
+  s3server::Endpoint* endpoint() noexcept { return endpoint_.get(); }
+  const store::ObjectStore* objects() const noexcept { return store_.get(); }
 
  private:
   Runtime* runtime_ = nullptr;

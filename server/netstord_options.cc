@@ -3,6 +3,7 @@
 
 #include "server/netstord_options.h"
 
+#include "server/netstord_config.h"
 #include "server/s3/route.h"
 
 #include <netstor/uri.h>
@@ -12,8 +13,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <iostream>
-#include <map>
 #include <thread>
 
 namespace netstor::server {
@@ -22,6 +21,7 @@ namespace {
 
 constexpr std::uint16_t kPort = 4420;
 constexpr std::uint16_t kS3Port = 9000;
+constexpr std::uint16_t kMetricsPort = 9420;
 constexpr unsigned kShardsByDefault = 4;
 
 constexpr const char* kAbout =
@@ -155,23 +155,25 @@ void add_bucket_options(CLI::App& app, ServerOptions& options, std::vector<std::
 }
 
 void add_engine_options(CLI::App& app, ServerOptions& options, std::string& memory) {
-  static const std::map<std::string, IoDriver> drivers = {
-      {"auto", IoDriver::automatic}, {"uring", IoDriver::uring}, {"posix", IoDriver::posix}};
   app.add_option("--shards", options.shards,
                  "Threads, each with its own connections. Default: the CPUs, at most 4")
       ->type_name("N")
       ->check(CLI::Range(1U, 256U));
-  app.add_option("--io-driver", options.io_driver,
-                 "auto, uring or posix. Default: auto, the best that works here")
+  app.add_option_function<std::string>(
+         "--io-driver",
+         [&options](const std::string& name) {
+           options.io_driver = name == "uring"   ? IoDriver::uring
+                               : name == "posix" ? IoDriver::posix
+                                                 : IoDriver::automatic;
+         },
+         "auto, uring or posix; auto: the best that works here")
       ->type_name("NAME")
-      ->transform(CLI::Validator(
-          [](std::string& name) {
-            const auto found = drivers.find(name);
-            if (found == drivers.end()) return "there is no " + name + ": auto, uring or posix";
-            name = std::to_string(static_cast<int>(found->second));
-            return std::string();
-          },
-          ""));
+      ->check([](const std::string& name) {
+        return name == "auto" || name == "uring" || name == "posix"
+                   ? std::string()
+                   : "there is no " + name + ": auto, uring or posix";
+      })
+      ->default_str("auto");
   app.add_option("--poll-budget-us", options.poll_budget_us,
                  "How long an idle shard looks for work before it sleeps; more is less latency and more CPU")
       ->type_name("US")
@@ -196,11 +198,34 @@ void add_process_options(CLI::App& app, ServerOptions& options) {
       ->type_name("S")
       ->check(CLI::Range(0U, 3600U))
       ->capture_default_str();
+}
+
+void add_sight_options(CLI::App& app, ServerOptions& options, std::string& metrics) {
+  app.add_option(
+         "--metrics-listen", metrics,
+         "Serve /metrics (Prometheus), /healthz and /readyz over HTTP here: ADDR[:PORT]; port 9420 when "
+         "none is said. Whoever reaches it reads the names of volumes and buckets. Default: nowhere")
+      ->type_name("ADDR");
+  app.add_option("--slow-ms", options.slow_ms,
+                 "Log requests that took this long, with where the time went; 0: none. At most one line a "
+                 "second, which says how many were left out")
+      ->type_name("MS")
+      ->check(CLI::Range(0U, 3'600'000U))
+      ->capture_default_str();
   app.add_option("--log-level", options.log_level,
                  "debug, info, warning, error or off; the log goes to stderr")
       ->type_name("LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}).description(""))
       ->capture_default_str();
+  app.add_option_function<std::string>(
+         "--log-format",
+         [&options](const std::string& name) {
+           options.log_format = name == "json" ? LogFormat::json : LogFormat::text;
+         },
+         "text for people, json for programs: an object a line with time, level, event and message")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"text", "json"}).description(""))
+      ->default_str("text");
 }
 
 }  // namespace
@@ -297,7 +322,8 @@ Result<VolumeFlag> parse_volume(std::string_view text) {
   return flag;
 }
 
-ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& default_state) {
+ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& default_state,
+                            std::ostream& out, std::ostream& errors) {
   ParsedOptions parsed;
   ServerOptions& options = parsed.options;
   options.shards = std::clamp(std::thread::hardware_concurrency(), 1U, kShardsByDefault);
@@ -309,11 +335,15 @@ ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& de
   std::vector<std::string> s3_listen;
   std::vector<std::string> buckets;
   std::string memory;
+  std::string metrics;
   add_volume_options(app, options, volumes);
   add_network_options(app, options, listen);
   add_bucket_options(app, options, s3_listen, buckets);
   add_engine_options(app, options, memory);
   add_process_options(app, options);
+  add_sight_options(app, options, metrics);
+  bool print = false;
+  add_config(app, print);
   try {
     app.parse(argc, argv);
     // Thrown, so that CLI11 says it in its own words and with its hint at --help.
@@ -326,11 +356,21 @@ ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& de
     for (const std::string& text : s3_listen)
       options.s3_listen.push_back(checked(parse_listen(text, "--s3-listen", kS3Port)));
     for (const std::string& text : buckets) options.buckets.push_back(checked(parse_bucket(text)));
+    if (!metrics.empty())
+      options.metrics_listen = checked(parse_listen(metrics, "--metrics-listen", kMetricsPort));
     if (!memory.empty()) options.memory_bytes = checked(parse_size(memory));
-    if (options.state.empty()) options.state = checked(default_state);
+    if (print) {
+      out << config_text(app) << std::flush;
+      parsed.exit = 0;
+    }
+    if (options.state.empty() && !print) options.state = checked(default_state);
   } catch (const CLI::ParseError& error) {
     // CLI11's own numbers are many; a script needs one.
-    parsed.exit = app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
+    parsed.exit = app.exit(error, out, errors) == 0 ? 0 : static_cast<int>(Exit::usage);
+  }
+  for (const CLI::Option* each : app.get_options()) {
+    if (each->get_configurable() && each->count() != 0)
+      parsed.given[each->get_lnames().front()] = each->results();
   }
   if (options.s3_listen.empty() && (options.listen.empty() || !options.buckets.empty())) {
     options.s3_listen.push_back({.host = "127.0.0.1", .port = kS3Port});

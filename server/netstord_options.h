@@ -5,9 +5,12 @@
 
 #include <netstor/ext/driver.h>
 
+#include "server/netstord_log.h"
 #include "server/store/object_store.h"
 #include "server/store/state_directory.h"
 
+#include <iostream>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -63,8 +66,16 @@ struct ServerOptions {
   int ready_fd = -1;
   std::string port_file;
   std::string log_level = "info";
+  LogFormat log_format = LogFormat::text;
+  unsigned slow_ms = 0;                   ///< 0: nothing is slow
+  std::optional<Address> metrics_listen;  ///< nothing: no metrics are served
   unsigned grace_s = 10;
 };
+
+/// --slow-ms as nvmf::TargetConfig and s3server::EndpointConfig want it.
+inline Duration slow_limit_of(const ServerOptions& options) {
+  return options.slow_ms == 0 ? Duration::max() : std::chrono::milliseconds(options.slow_ms);
+}
 
 /// "ADDR", "ADDR:PORT", "[V6]", "[V6]:PORT", "V6".
 Result<Address> parse_listen(std::string_view text, std::string_view flag = "--listen",
@@ -81,7 +92,9 @@ std::string to_string(const Address& address);
 struct ParsedOptions {
   ServerOptions options;
   std::optional<int> exit;
+  std::map<std::string, std::vector<std::string>> given;  ///< by flag or file: long names, without dashes
 };
-ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& default_state);
+ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& default_state,
+                            std::ostream& out = std::cout, std::ostream& errors = std::cerr);
 
 }  // namespace netstor::server

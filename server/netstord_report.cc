@@ -118,6 +118,7 @@ std::string text_of(const Report& report) {
   }
   out << buckets_text(report);
   out << "\n  state   " << report.state << "\n";
+  if (report.metrics) out << "  metrics http://" << to_string(*report.metrics) << "/metrics\n";
   out << "  I/O     " << report.io_driver
       << (report.io_driver_why.empty() ? "" : " (" + report.io_driver_why + ")") << ", " << report.shards
       << (report.shards == 1 ? " shard" : " shards") << "\n";
@@ -169,6 +170,7 @@ std::string json_of(const Report& report) {
                                          {"port", report.s3_listening[i].port},
                                          {"url", endpoint_url(report.s3_reachable[i], report.s3_tls)}});
   }
+  if (report.metrics) object["metrics"] = {{"host", report.metrics->host}, {"port", report.metrics->port}};
   // A path of the system need not be UTF-8.
   return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
@@ -177,6 +179,7 @@ std::string ports_of(const Report& report) {
   std::string lines;
   for (const Address& address : report.listening) lines += std::to_string(address.port) + "\n";
   for (const Address& address : report.s3_listening) lines += std::to_string(address.port) + "\n";
+  if (report.metrics) lines += std::to_string(report.metrics->port) + "\n";
   return lines;
 }
 

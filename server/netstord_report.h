@@ -12,6 +12,7 @@ namespace netstor::server {
 struct Report {
   std::vector<Address> listening;  ///< with the ports that were chosen
   std::vector<Address> reachable;  ///< the same as others reach them: 0.0.0.0 became an address
+  std::optional<Address> metrics;
   std::string state;
   std::string io_driver;
   std::string io_driver_why;  ///< empty: it is the preferred one
@@ -35,7 +36,7 @@ std::string endpoint_url(const Address& address, bool tls);
 std::string text_of(const Report& report);
 /// One line.
 std::string json_of(const Report& report);
-/// A line for each port, those of S3 behind those of NVMe.
+/// A line for each port, those of S3 behind those of NVMe, that of the metrics last.
 std::string ports_of(const Report& report);
 
 /// The address that others use for one that this machine listens on: a wildcard becomes `advertise`, or the

@@ -25,7 +25,8 @@ RANK = {
     "transports/uring": 3, "transports/posix": 3, "transports/rdma": 3, "transports/nvmeof": 3,
     "transports/sim": 3,
     "lib/block": 4, "lib/object": 4,
-    "server/store": 5, "server/net": 5, "server/nvmf": 6, "server/s3": 6, "server/control": 7, "server": 8,
+    "server/store": 5, "server/net": 5, "server/nvmf": 6, "server/s3": 6,
+    "server/control": 7, "server/sight": 7, "server": 8,
     "bindings": 9, "tools": 9, "examples": 9,
     "bench": 10, "tests": 10,
 }

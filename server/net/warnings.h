@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace netstor::net {
 
@@ -24,9 +25,11 @@ class Warnings {
     protocol,
     digest,
     lost_host,
-    store
+    store,
+    slow
   };
-  using Write = std::function<void(const std::string& line)>;
+  /// `line` is printable; `left_out`: how many of the kind were not said since the last one.
+  using Write = std::function<void(Kind kind, const std::string& line, std::uint64_t left_out)>;
 
   explicit Warnings(Write write, Duration pause = std::chrono::seconds(1))
       : write_(std::move(write)), pause_(pause) {}
@@ -34,24 +37,31 @@ class Warnings {
   /// `text()` is asked for only when it is said.
   template <class Text>
   void say(Kind kind, Time now, Text text) {
-    if (const auto left_out = turn(kind, now)) write(text(), *left_out);
+    if (const auto left_out = turn(kind, now)) write(kind, text(), *left_out);
   }
 
+  /// How often each kind happened, said or left out; by Kind.
+  static constexpr std::size_t kKinds = 8;
+  std::array<std::uint64_t, kKinds> counts() const;
+
  private:
-  static constexpr std::size_t kKinds = 7;
   struct Last {
     Time next{};  // no line before
     std::uint64_t left_out = 0;
+    std::uint64_t count = 0;
   };
 
   /// How many were left out since the last line; nothing when this one is to be left out, too.
   std::optional<std::uint64_t> turn(Kind kind, Time now);
-  void write(std::string line, std::uint64_t left_out);
+  void write(Kind kind, std::string line, std::uint64_t left_out);
 
   Write write_;
   const Duration pause_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::array<Last, kKinds> last_;
 };
+
+/// "refused_host".
+std::string_view to_string(Warnings::Kind kind) noexcept;
 
 }  // namespace netstor::net

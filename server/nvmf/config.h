@@ -22,6 +22,8 @@ struct TargetConfig {
   /// Memory on each shard for data on its way between hosts and stores that cannot take it at once. Requests
   /// wait in order when it is out. At least twice ControllerLimits::transfer_bytes_max.
   std::size_t buffer_bytes = 64 << 20;
+  /// Commands that take so long are told of (`warnings`), with where the time went. Duration::max(): none.
+  Duration slow_limit = Duration::max();
   bool allow_header_digest = true;
   bool allow_data_digest = true;
   /// Who hears of faults; null: nobody. Outlives the target.

@@ -67,6 +67,8 @@ void Connection::received() {
   if (lingering_) return receive_rest();
   if (draining_) return;
   queue_.received(recv_.result.bytes);
+  shard_.context().metrics().copied_bytes +=
+      queue_.copied_bytes() - std::exchange(copied_bytes_, queue_.copied_bytes());
   if (queue_.error()) [[unlikely]]
     warn_of_protocol();
   after_queue();

@@ -7,6 +7,7 @@
 //   connection_io.cc     I/O commands to the store and back
 //   connection_admin.cc  Connect, admin commands, events, keep alive
 //   connection_auth.cc   a host that has to prove who it is, before anything else
+//   connection_count.cc  what is counted of every command
 //
 // The end: end() closes the link; when it is closed the queue is abandoned; when the last request has come
 // back from the store and nobody holds the connection any more, the shard frees it.
@@ -92,6 +93,11 @@ class Connection final : public nvme::tcp::TargetOwner {
   nvme::Status admit_authentication(nvme::tcp::TargetRequest& request);
   void authenticate(nvme::tcp::TargetRequest& request);
 
+  // connection_count.cc
+  void begin_count(const nvme::tcp::TargetRequest& request);
+  void end_count(const nvme::tcp::TargetRequest& request);
+  void tell_of_slow(const nvme::tcp::TargetRequest& request, Duration took);
+
   // connection_io.cc
   void read(nvme::tcp::TargetRequest& request, IoRequest& io);
   void write(nvme::tcp::TargetRequest& request, IoRequest& io);
@@ -126,9 +132,10 @@ class Connection final : public nvme::tcp::TargetOwner {
   bool closing_ = false;
   bool link_closed_ = false;
   bool draining_ = false;
-  bool lingering_ = false;     // a TermReq was sent: read to the end, so that it is not lost in a reset
-  bool stable_reads_ = false;  // data digests: what is sent must not change under the sum
-  unsigned holds_ = 0;         // coroutines that will come back
+  bool lingering_ = false;          // a TermReq was sent: read to the end, so that it is not lost in a reset
+  bool stable_reads_ = false;       // data digests: what is sent must not change under the sum
+  std::uint64_t copied_bytes_ = 0;  // of the queue's, in the shard's counter already
+  unsigned holds_ = 0;              // coroutines that will come back
   IoRequest* first_waiting_ = nullptr;  // reads that wait for memory
   IoRequest* last_waiting_ = nullptr;
   net::Mapping own_memory_;  // in-capsule data of stores that cannot take it at once; made when first needed

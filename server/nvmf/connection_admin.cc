@@ -71,6 +71,7 @@ Task<void> Connection::connect_io(TargetRequest& request, nvme::Connect connect,
 }
 
 void Connection::warn_of_refusal(const nvme::ConnectData& data, nvme::Status status) {
+  ++shard_.counters().refused_connects[Counters::kind_of(status)];
   shard_.warn(net::Warnings::Kind::refused_host, [&] {
     return std::string(link_->peer()) + ": host " + std::string(data.hostnqn.view()) + " was refused by " +
            std::string(data.subnqn.view()) + ": " +
@@ -114,6 +115,7 @@ void Connection::execute_admin(TargetRequest& request) {
   }
   const nvme::AdminAnswer answer = hosted_->controller.execute(request.command, {}, out, shard_.loop().now());
   if (answer.held) {
+    io.timing.held = true;
     events_.push_back(&request);
     return tell_events();
   }

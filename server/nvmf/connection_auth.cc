@@ -68,6 +68,7 @@ void Connection::authenticate(TargetRequest& request) {
     request.send_bytes = understood ? request.plan.to_host : 0;
   }
   if (examiner_->failed() && !had_failed) {
+    ++shard_.counters().failed_authentications[examiner_->failure()];
     shard_.warn(net::Warnings::Kind::refused_host, [this] {
       return std::string(link_->peer()) + ": a host did not authenticate to " +
              std::string(subsystem_->nqn()) + ": " + std::string(to_string(examiner_->failure()));

@@ -43,6 +43,7 @@ constexpr DeviceVerb verb_of(IoVerb verb) {
 }  // namespace
 
 Status Connection::admit(TargetRequest& request) {
+  begin_count(request);
   if (examiner_ != nullptr) [[unlikely]] {
     if (is_authentication(request.command)) return admit_authentication(request);
     if (!let_in()) return nvme::refused(nvme::FabricsStatus::authentication_required);
@@ -86,6 +87,7 @@ bool Connection::take_chunks(IoRequest& io, std::uint64_t bytes) {
 
 void Connection::release(TargetRequest& request) noexcept {
   IoRequest& io = io_[request.slot];
+  end_count(request);
   if (io.chunks != 0) {
     shard_.pool().give_back(io.pieces, io.chunks);
     io.chunks = 0;
@@ -100,6 +102,7 @@ void Connection::execute(TargetRequest& request) {
   if (hosted_ != nullptr) [[unlikely]]
     return execute_admin(request);
   IoRequest& io = io_[request.slot];
+  io.timing.executed = io.timing.stored = shard_.loop().now();
   if (request.partner != nullptr) [[unlikely]]
     return compare_and_write(request);
   switch (request.plan.verb) {
@@ -164,6 +167,7 @@ void Connection::payload_to_memory(TargetRequest& request, IoRequest& io) {
   if (request.in_place.empty()) return;
   std::byte* const memory = own_memory(request);
   std::memcpy(memory, request.in_place.data(), request.in_place.size());
+  shard_.context().metrics().copied_bytes += request.in_place.size();
   io.pieces[0] = {.iov_base = memory, .iov_len = request.in_place.size()};
   request.pieces = io.pieces;
   request.piece_count = 1;
@@ -278,6 +282,7 @@ void Connection::stored(IoRequest& io) {
   ShardNamespace& space = *io.space;
   TargetRequest& request = *io.request;
   space.use();  // next_step() and the request's end may let go of it
+  io.timing.stored = shard_.loop().now();
   const OpResult result = io.op.result;
   if (!result.ok) [[unlikely]]
     warn_of_store(result, io.op.verb, io.op.offset, io.op.length);

@@ -7,6 +7,7 @@
 
 #include "lib/proto/nvme/target_request.h"
 #include "server/net/chunk_pool.h"
+#include "server/nvmf/counters.h"
 #include "server/store/block_store.h"
 
 namespace netstor::nvmf {
@@ -25,6 +26,7 @@ struct IoRequest {
   unsigned chunks = 0;              ///< pieces that belong to the shard's pool
   unsigned step = 0;                ///< deallocate: the range that is being done; flush of all: the namespace
   std::uint64_t step_offset = 0;    ///< bytes of that range that are done
+  Timing timing;
   iovec pieces[kRequestPiecesMax];
   std::unique_ptr<std::byte[]> admin_data;  ///< answers of admin commands
 };

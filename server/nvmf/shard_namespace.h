@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "lib/proto/nvme/controller_view.h"
+#include "server/net/latency.h"
 #include "server/store/stored_volume.h"
 
 namespace netstor::nvmf {
@@ -37,6 +38,8 @@ class ShardNamespace {
   /// Back to the front, where it was.
   void wait_first(IoRequest& io) noexcept;
   bool has_waiting() const noexcept { return waiting_ != nullptr; }
+
+  net::Traffic traffic;  ///< on this shard
 
  private:
   void close() noexcept;

@@ -32,6 +32,9 @@ ShardSubsystem::ShardSubsystem(std::shared_ptr<const SubsystemConfig> config,
 
 std::unique_ptr<ShardNamespace> ShardSubsystem::replace(std::uint32_t nsid,
                                                         std::unique_ptr<ShardNamespace> space) {
+  // Counts go on where another size takes the place of the volume.
+  const auto& before = namespaces_[nsid - 1];
+  if (space != nullptr && before != nullptr) space->traffic = before->traffic;
   return std::exchange(namespaces_[nsid - 1], std::move(space));
 }
 

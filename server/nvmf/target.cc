@@ -109,6 +109,18 @@ Future<Target::Counts> Target::counts() {
   return runtime_.shard(0).run_on([this] { return do_count(); });
 }
 
+Future<std::vector<ShardFacts>> Target::observe() {
+  return runtime_.shard(0).run_on([this] { return do_observe(); });
+}
+Future<void> Target::set_slow_limit(Duration limit) {
+  return runtime_.shard(0).run_on([this, limit] {
+    return net::on_all_shards(runtime_, shards_, [limit](TargetShard& shard) {
+      shard.set_slow_limit(limit);
+      return ok();
+    });
+  });
+}
+
 // ---- Changes come one after the other.
 
 Task<void> Target::lock() {
@@ -399,6 +411,18 @@ Task<Target::Counts> Target::do_count() {
     counts.chunks += some->chunks;
   }
   co_return counts;
+}
+
+Task<std::vector<ShardFacts>> Target::do_observe() {
+  std::vector<ShardFacts> all;
+  for (TargetShard* const shard : shards_) {
+    if (shard == nullptr) continue;
+    auto asking = runtime_.shard(shard->index()).run_on([shard] { return shard->facts(); });
+    Result<ShardFacts> facts = co_await std::move(asking);
+    if (!facts) co_return std::move(facts).error();
+    all.push_back(*std::move(facts));
+  }
+  co_return all;
 }
 
 }  // namespace netstor::nvmf

@@ -59,6 +59,10 @@ class Target {
     std::size_t chunks = 0;  ///< of the pools, lent to requests
   };
   Future<Counts> counts();
+  /// What every shard has counted. Empty when the target was stopped.
+  Future<std::vector<ShardFacts>> observe();
+  /// TargetConfig::slow_limit from now on.
+  Future<void> set_slow_limit(Duration limit);
 
  private:
   struct Subsystem {
@@ -79,6 +83,7 @@ class Target {
   Task<Address> do_listen(ListenConfig config);
   Task<void> do_stop(Duration grace);
   Task<Counts> do_count();
+  Task<std::vector<ShardFacts>> do_observe();
 
   Task<void> lock();
   void unlock();

@@ -39,16 +39,32 @@ TargetShard::TargetShard(Runtime& runtime, unsigned index, PortContext& context,
       config_(config),
       shards_(shards),
       pool_(config.buffer_bytes),
+      slow_limit_(config.slow_limit),
       directory_(std::make_shared<Directory>()),
       discovery_(discovery_config(), directory_, true) {}
 
 TargetShard::~TargetShard() { NETSTOR_ASSERT(connections_.empty()); }
+
+ShardFacts TargetShard::facts() const {
+  ShardFacts facts{.shard = index_,
+                   .counters = counters_,
+                   .connections = connections_.size(),
+                   .controllers = controllers_.size(),
+                   .chunks = pool_.count(),
+                   .chunks_lent = pool_.in_use()};
+  for (const auto& [nqn, subsystem] : subsystems_) {
+    for (std::uint32_t nsid = subsystem->next_nsid(0); nsid != 0; nsid = subsystem->next_nsid(nsid))
+      facts.volumes.push_back({.nqn = nqn, .nsid = nsid, .traffic = subsystem->at(nsid)->traffic});
+  }
+  return facts;
+}
 
 // ---- Connections.
 
 void TargetShard::adopt(const Ticket& ticket, const std::string& peer) {
   if (draining_) return port_.refuse(ticket);
   if (connections_.size() >= config_.connections_max) {
+    ++counters_.turned_away;
     warn(net::Warnings::Kind::connections_max, [&] {
       return peer + ": refused, a shard has its " + std::to_string(config_.connections_max) +
              " connections already";
@@ -57,6 +73,7 @@ void TargetShard::adopt(const Ticket& ticket, const std::string& peer) {
   }
   Result<std::unique_ptr<Link>> link = port_.adopt(ticket);
   if (!link) return;
+  ++counters_.accepted;
   const std::uint64_t id = ++last_connection_;
   auto connection = std::make_unique<Connection>(*this, id, std::move(*link));
   Connection& started = *connection;

@@ -52,6 +52,11 @@ class TargetShard {
   PortContext& context() noexcept { return context_; }
   const TargetConfig& config() const noexcept { return config_; }
   net::ChunkPool& pool() noexcept { return pool_; }
+  Counters& counters() noexcept { return counters_; }
+  ShardFacts facts() const;
+  /// Commands that took so long are told of.
+  Duration slow_limit() const noexcept { return slow_limit_; }
+  void set_slow_limit(Duration limit) noexcept { slow_limit_ = limit; }
   Port& port() noexcept { return port_; }
 
   // ---- Connections.
@@ -119,6 +124,8 @@ class TargetShard {
   const TargetConfig config_;
   const std::vector<TargetShard*>& shards_;
   net::ChunkPool pool_;
+  Counters counters_;
+  Duration slow_limit_;
   std::shared_ptr<const Directory> directory_;
   ShardSubsystem discovery_;
   std::unordered_map<std::string, std::unique_ptr<ShardSubsystem>> subsystems_;

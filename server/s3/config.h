@@ -26,6 +26,8 @@ struct EndpointConfig {
   std::string domain = {};
   /// Set: TLS with this certificate on every connection, and nothing else.
   std::shared_ptr<const tls::Context> tls = {};
+  /// Requests that take so long are told of (`warnings`). Duration::max(): none.
+  Duration slow_limit = Duration::max();
   /// Told what goes wrong; outlives the endpoint. Nothing: nobody is.
   net::Warnings* warnings = nullptr;
 };

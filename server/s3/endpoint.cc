@@ -65,6 +65,26 @@ Future<Endpoint::Counts> Endpoint::counts() {
   return runtime_.shard(0).run_on([this] { return do_count(); });
 }
 
+Future<std::vector<ShardFacts>> Endpoint::observe() {
+  return runtime_.shard(0).run_on([this] { return do_observe(); });
+}
+Future<void> Endpoint::set_tls(std::shared_ptr<const tls::Context> tls) {
+  return runtime_.shard(0).run_on([this, tls = std::move(tls)] {
+    return net::on_all_shards(runtime_, shards_, [tls](EndpointShard& shard) {
+      shard.set_tls(tls);
+      return ok();
+    });
+  });
+}
+Future<void> Endpoint::set_slow_limit(Duration limit) {
+  return runtime_.shard(0).run_on([this, limit] {
+    return net::on_all_shards(runtime_, shards_, [limit](EndpointShard& shard) {
+      shard.set_slow_limit(limit);
+      return ok();
+    });
+  });
+}
+
 Result<Address> Endpoint::do_listen(const Address& address) {
   Result<std::unique_ptr<Listener>> listener = shards_[0]->port().listen(address);
   if (!listener) return std::move(listener).error();
@@ -124,6 +144,18 @@ Task<Endpoint::Counts> Endpoint::do_count() {
     counts.chunks += some->chunks;
   }
   co_return counts;
+}
+
+Task<std::vector<ShardFacts>> Endpoint::do_observe() {
+  std::vector<ShardFacts> all;
+  for (EndpointShard* const shard : shards_) {
+    if (shard == nullptr) continue;
+    auto asking = runtime_.shard(shard->index()).run_on([shard] { return shard->facts(); });
+    Result<ShardFacts> facts = co_await std::move(asking);
+    if (!facts) co_return std::move(facts).error();
+    all.push_back(*std::move(facts));
+  }
+  co_return all;
 }
 
 }  // namespace netstor::s3server

@@ -45,6 +45,12 @@ class Endpoint {
     std::size_t chunks = 0;  ///< of the memory, lent to requests
   };
   Future<Counts> counts();
+  /// What every shard has counted. Empty when the endpoint was stopped.
+  Future<std::vector<ShardFacts>> observe();
+  /// EndpointConfig::tls for connections that come from now on.
+  Future<void> set_tls(std::shared_ptr<const tls::Context> tls);
+  /// EndpointConfig::slow_limit from now on.
+  Future<void> set_slow_limit(Duration limit);
 
  private:
   Endpoint(Runtime& runtime, EndpointConfig config, store::ObjectStore& store, Keys keys);
@@ -53,6 +59,7 @@ class Endpoint {
   Task<void> do_prepare_bucket(std::string name, std::optional<store::AnonymousAccess> anonymous);
   Task<void> do_stop(Duration grace);
   Task<Counts> do_count();
+  Task<std::vector<ShardFacts>> do_observe();
   void deal(const Ticket& ticket, const std::string& peer);
 
   Runtime& runtime_;

@@ -28,6 +28,8 @@ EndpointShard::EndpointShard(unsigned index, PortContext& context, Port& port, c
       keys_(keys),
       store_(store.attach(context)),
       memory_(context.loop(), config.buffer_bytes),
+      tls_(config.tls),
+      slow_limit_(config.slow_limit),
       request_id_(context.random()) {}
 
 EndpointShard::~EndpointShard() { NETSTOR_ASSERT(connections_.empty()); }
@@ -51,9 +53,18 @@ std::string EndpointShard::next_request_id() {
   return to_hex(bytes);
 }
 
+ShardFacts EndpointShard::facts() const {
+  return {.shard = index_,
+          .counters = counters_,
+          .connections = connections_.size(),
+          .chunks = memory_.count(),
+          .chunks_lent = memory_.in_use()};
+}
+
 void EndpointShard::adopt(const Ticket& ticket, const std::string& peer) {
   if (draining_) return port_.refuse(ticket);
   if (connections_.size() >= config_.connections_max) {
+    ++counters_.turned_away;
     if (config_.warnings != nullptr) {
       config_.warnings->say(net::Warnings::Kind::connections_max, loop().now(), [&] {
         return peer + ": refused, a shard serves " + std::to_string(config_.connections_max) +
@@ -64,10 +75,11 @@ void EndpointShard::adopt(const Ticket& ticket, const std::string& peer) {
   }
   Result<std::unique_ptr<Link>> link = port_.adopt(ticket);
   if (!link) return;
-  if (config_.tls) {
+  ++counters_.accepted;
+  if (tls_) {
     // The handshake is a part of the wait for a request: ServerOptions::idle_timeout ends a slow one.
     auto secure = std::make_unique<TlsLink>(loop(), context_.metrics(), *std::move(link),
-                                            std::make_unique<tls::Session>(config_.tls, ""));
+                                            std::make_unique<tls::Session>(tls_, ""));
     secure->start(nullptr);
     link = std::unique_ptr<Link>(std::move(secure));
   }

@@ -14,6 +14,7 @@
 #include "lib/wire/s3/sigv4_verify.h"
 #include "server/s3/config.h"
 #include "server/s3/connection.h"
+#include "server/s3/counters.h"
 #include "server/s3/keys.h"
 #include "server/s3/memory.h"
 #include "server/store/object_store.h"
@@ -39,6 +40,13 @@ class EndpointShard {
   /// Sums over much data are taken there, so that the shard serves others meanwhile.
   detail::BlockingThread& hashing() noexcept { return hashing_; }
 
+  Counters& counters() noexcept { return counters_; }
+  ShardFacts facts() const;
+  Duration slow_limit() const noexcept { return slow_limit_; }
+  /// For connections that come from now on; only where there was a context at the start.
+  void set_tls(std::shared_ptr<const tls::Context> tls) noexcept { tls_ = std::move(tls); }
+  void set_slow_limit(Duration limit) noexcept { slow_limit_ = limit; }
+
   static http::WallTime wall_now() { return std::chrono::system_clock::now(); }
   /// The Date of an answer; made anew each second.
   std::string_view date();
@@ -61,6 +69,9 @@ class EndpointShard {
   const Keys& keys_;
   std::unique_ptr<store::ObjectShard> store_;
   Memory memory_;
+  Counters counters_;
+  std::shared_ptr<const tls::Context> tls_;
+  Duration slow_limit_;
   s3::Verifier verifier_;
   detail::BlockingThread hashing_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;

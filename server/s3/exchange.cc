@@ -51,7 +51,10 @@ Need need_of(Operation operation) {
 }  // namespace
 
 Exchange::Exchange(Connection& connection)
-    : connection_(connection), shard_(connection.shard()), request_id_(shard_.next_request_id()) {}
+    : connection_(connection),
+      shard_(connection.shard()),
+      request_id_(shard_.next_request_id()),
+      count_(*this) {}
 
 Task<void> Exchange::run() {
   head_only_ = connection_.request().method == http::Method::head;
@@ -63,6 +66,7 @@ Task<void> Exchange::run() {
   if (connection_.gone()) co_return ok();
   if (!done) {
     if (replied_) {
+      code_ = code_of(done.error());
       connection_.abandon();
       co_return ok();
     }
@@ -78,7 +82,10 @@ Task<void> Exchange::run() {
 
 Result<void> Exchange::begin() {
   NETSTOR_TRY_RETURN(route_, route(connection_.request(), shard_.config().domain));
-  NETSTOR_CHECK_RETURN(authenticate());
+  if (auto known = authenticate(); !known) {
+    ++shard_.counters().failed_authentications[code_of(known.error())];
+    return known;
+  }
   return authorize();
 }
 
@@ -226,6 +233,7 @@ Task<void> Exchange::dispatch_object() {
 
 void Exchange::answer_error(const Error& error) {
   const ErrorCode code = code_of(error);
+  code_ = code;
   const s3::ErrorFacts& known = s3::facts(code);
   answer_.status = known.status;
   if (known.status == 304) return;
@@ -254,6 +262,7 @@ std::string_view Exchange::write_head(Answer& answer) {
   if (answer.status != 204 && answer.status != 304)
     head.field("Content-Length", answer.length.value_or(answer.body.size()));
   if (connection_.will_close()) head.field("Connection", "close");
+  answering_ = shard_.loop().now();
   return head.finish() && !answer.bad ? head.text() : std::string_view();
 }
 

@@ -9,6 +9,7 @@
 #include <netstor/task.h>
 
 #include "server/s3/connection.h"
+#include "server/s3/counters.h"
 #include "server/s3/endpoint_shard.h"
 #include "server/s3/facts.h"
 #include "server/s3/intake.h"
@@ -24,6 +25,22 @@ class Exchange {
 
  private:
   struct Plan;  // of a GET: which bytes
+  /// Of one request, from its begin to its end; counters.cc.
+  class Count {
+   public:
+    explicit Count(Exchange& exchange);
+    Count(const Count&) = delete;
+    Count& operator=(const Count&) = delete;
+    ~Count();
+
+   private:
+    net::Traffic* bucket() const;
+    void tell_of_slow(Duration took, std::uint64_t in, std::uint64_t out) const;
+    Exchange& exchange_;
+    const Time arrived_;
+    const std::uint64_t bytes_in_;
+    const std::uint64_t bytes_out_;
+  };
 
   // exchange.cc
   Result<void> begin();
@@ -98,7 +115,10 @@ class Exchange {
   std::optional<s3::ChunkSigner> chunk_signer_;
   bool head_only_ = false;
   bool replied_ = false;
+  Time answering_{};                   // since when the answer is sent
+  std::optional<s3::ErrorCode> code_;  // that it is
   Answer answer_;
+  Count count_;  // the last: at its end all the others are there
 };
 
 }  // namespace netstor::s3server

@@ -58,6 +58,7 @@ class Memory {
   Memory(detail::Loop& loop, std::size_t size_bytes) : loop_(loop), pool_(size_bytes) {}
 
   [[nodiscard]] bool usable() const { return pool_.usable() && pool_.count() >= Lending::kPiecesMax; }
+  [[nodiscard]] std::size_t count() const { return pool_.count(); }
   [[nodiscard]] std::size_t in_use() const { return pool_.in_use(); }
   /// How much to ask for, of so many bytes: less when much is lent, so that slow peers hold little.
   [[nodiscard]] std::size_t portion(std::uint64_t bytes) const {

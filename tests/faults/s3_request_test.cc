@@ -238,7 +238,8 @@ TEST(S3Limits, ConnectionsPastTheLimitAreClosed) {
   s3server::EndpointConfig config;
   config.connections_max = 2;
   std::string log;
-  net::Warnings warnings([&log](const std::string& line) { log += line; });
+  net::Warnings warnings(
+      [&log](net::Warnings::Kind, const std::string& line, std::uint64_t) { log += line; });
   config.warnings = &warnings;
   S3Server server(config);
   S3Client first(server.port());

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// What netstord shows of itself over HTTP (--metrics-listen):
+//
+//   /metrics   everything that is counted, as Prometheus reads it
+//   /healthz   200: the process is alive, and its shards answer
+//   /readyz    200: it serves; 503 with the reason: it starts, stops, or its disk is gone
+//
+// A scrape asks every shard by mailbox and puts the answers together on the pages' own thread; a shard that
+// does not answer within kPatience is left out.
+
+#include <netstor/shard.h>
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/net/warnings.h"
+#include "server/nvmf/target.h"
+#include "server/s3/endpoint.h"
+#include "server/sight/families.h"
+#include "server/sight/pages.h"
+#include "server/store/object_store.h"
+
+namespace netstor::server {
+
+/// What there is to see; all of it outlives quiet(). Null where there is none.
+struct SightSources {
+  Runtime* runtime = nullptr;
+  nvmf::Target* target = nullptr;
+  s3server::Endpoint* endpoint = nullptr;
+  const store::ObjectStore* objects = nullptr;
+  net::Warnings* warnings = nullptr;
+  std::string state;
+  struct Volume {
+    std::string name;
+    std::string nqn;
+    std::uint64_t size_bytes = 0;
+    std::string data_path;  ///< of a file volume
+  };
+  std::function<std::vector<Volume>()> volumes;  ///< any thread
+  std::uint64_t (*thread_allocations)() noexcept = nullptr;
+};
+
+class Sight {
+ public:
+  static constexpr Duration kPatience = std::chrono::seconds(2);
+
+  Sight();
+  ~Sight();
+  /// Answers /healthz and /readyz from now on. Errors: what listening answers.
+  Result<Address> listen(const Address& address);
+  /// Why it does not serve yet, or no longer; told by /readyz.
+  void not_ready(std::string reason);
+  /// It serves.
+  void ready(SightSources sources);
+  /// No scrape is under way any more, and none looks at the sources again. False: one still waits for a
+  /// shard; then the process has to end without destroying this, or the sources.
+  bool quiet();
+
+ private:
+  struct Asked;
+  Task<sight::Page> page(std::string_view path);
+  Task<sight::Page> metrics();
+  Task<sight::Page> health();
+  sight::Page readiness();
+  std::optional<std::string> why_not_ready();
+  Task<void> wait_for(std::shared_ptr<Asked> asked);
+  std::shared_ptr<Asked> ask();
+  std::string text_of(Asked& asked);
+  std::vector<sight::LoopFacts> loops_of(Asked& asked) const;
+  std::vector<sight::VolumeFacts> volumes() const;
+
+  const double started_seconds_;
+  std::mutex mutex_;    // of the next two: they are set by the program's own thread
+  std::string reason_;  // empty: ready
+  SightSources sources_;
+  std::vector<std::shared_ptr<Asked>> late_;  // questions that nobody waits for any more; the pages' shard's
+  std::unique_ptr<sight::Pages> pages_;
+};
+
+}  // namespace netstor::server

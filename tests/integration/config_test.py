@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""netstord's configuration file, what a SIGHUP rereads of it, and what the service manager is told."""
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import unittest
+
+import tool_support
+from tool_support import READY_SECONDS
+
+OPTIONS, REST = tool_support.arguments()
+NOT_KEYS = {"help", "version", "config", "print-config"}
+
+
+def netstord(*words):
+    return subprocess.run([OPTIONS.netstord, *map(str, words)], capture_output=True, text=True, timeout=60,
+                          check=False)
+
+
+class Files(tool_support.Case):
+    def config(self, text, name="netstord.conf"):
+        return self.file(name, text.encode())
+
+    def refused(self, text, *words):
+        path = self.config(text)
+        answer = netstord("--config", path, "--print-config")
+        self.assertEqual(answer.returncode, 2, answer.stdout)
+        for word in (*words, str(path)):
+            self.assertIn(word, answer.stderr)
+
+    def test_every_long_option_is_a_documented_key(self):
+        text = netstord("--print-config").stdout
+        options = set(re.findall(r"^  (?:-\w,)?--([a-z0-9-]+)", netstord("--help").stdout, re.MULTILINE))
+        self.assertGreater(len(options), 20)
+        blocks = text.split("\n\n")[1:]
+        keys = {}
+        for block in blocks:
+            *comments, last = block.strip("\n").splitlines()
+            name = re.fullmatch(r"#?([a-z0-9-]+) = .*", last)
+            self.assertTrue(name, block)
+            self.assertTrue(all(line.startswith("# ") for line in comments), block)
+            self.assertTrue(any(line.startswith("# Takes: ") for line in comments), block)
+            keys[name[1]] = block
+        self.assertEqual(set(keys), options - NOT_KEYS)
+        self.assertIn("[1 - 256]", keys["shards"])
+
+    def test_what_is_printed_reads_back_as_the_same(self):
+        flags = ["--volume", "a=2MiB,block=512", "--volume", "b=1GiB,store=null", "--shards", "3",
+                 "--json", "--io-driver", "posix", "--listen", "[::1]:0", "--s3-keys", '/odd " \\ path ',
+                 "--log-format", "json", "--bucket", "photos,anonymous=read+list"]
+        first = netstord(*flags, "--print-config")
+        self.assertEqual(first.returncode, 0, first.stderr)
+        for line in ('volume = "a=2MiB,block=512"', 'volume = "b=1GiB,store=null"', "json = true",
+                     'shards = "3"', 's3-keys = "/odd \\" \\\\ path "', 'io-driver = "posix"'):
+            self.assertIn("\n" + line + "\n", first.stdout)
+        again = netstord("--config", self.config(first.stdout), "--print-config")
+        self.assertEqual((again.returncode, again.stdout), (0, first.stdout))
+
+    def test_flags_win_over_the_file(self):
+        path = self.config("shards = 2\nvolume = a=1GiB\nvolume=b=1GiB\n# grace-s = 5\ngrace-s=7\n")
+        text = netstord("--config", path, "--volume", "c=2GiB", "--shards", "4", "--print-config").stdout
+        values = re.findall(r"^(volume|shards|grace-s) = (.*)$", text, re.MULTILINE)
+        self.assertEqual(sorted(values), [("grace-s", '"7"'), ("shards", '"4"'), ("volume", '"c=2GiB"')])
+
+    def test_what_is_wrong_is_said_with_its_line(self):
+        self.refused("\nlisten = 0.0.0.0\nshrads = 2\n", "line 3", "'shrads'", "did you mean 'shards'?")
+        self.refused("xyzzy = 2\n", "line 1", "'xyzzy'", "--print-config")
+        self.refused("[section]\n", "line 1", "KEY = VALUE")
+        self.refused("shards = 2\nshards = 3\n", "line 2", "already")
+        self.refused("json = yes\n", "line 1", "true or false")
+        self.refused('state = "open\n', "line 1", "quote")
+        self.refused("config = other\n", "line 1", "'config'")
+
+    def test_values_are_judged_as_on_the_command_line(self):
+        for text, word in (("shards = 999\n", "shards"), ("volume = a\n", "NAME=SIZE"),
+                           ("listen = a:99999\n", "listen"), ("log-level = loud\n", "log-level")):
+            with self.subTest(text):
+                answer = netstord("--config", self.config(text), "--state", self.folder / "s")
+                self.assertEqual(answer.returncode, 2, answer.stderr)
+                self.assertIn(word, answer.stderr)
+        self.assertEqual(netstord("--config", self.folder / "none").returncode, 2)
+
+
+class Running(tool_support.Case):
+    """A server that is told by a file, and tells a socket."""
+
+    def serve(self, text, *options):
+        self.conf = self.folder / "netstord.conf"
+        self.conf.write_text(text)
+        self.log = self.folder / "log"
+        path = self.folder / "notify"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(self.socket.close)
+        self.socket.bind(str(path))
+        self.socket.settimeout(READY_SECONDS)
+        ports = self.folder / "ports"
+        with open(self.log, "wb") as output:
+            self.child = subprocess.Popen(
+                [OPTIONS.netstord, "--config", str(self.conf), "--state", str(self.folder / "state"),
+                 "--listen", "127.0.0.1:0", "--port-file", str(ports), *map(str, options)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=output,
+                env={**os.environ, "NOTIFY_SOCKET": str(path)})
+        self.addCleanup(self.child.wait, 60)
+        self.addCleanup(self.child.kill)
+        self.assertIn("READY=1", self.told())
+        self.ports = list(map(int, ports.read_text().split()))
+
+    def told(self):
+        try:
+            return self.socket.recv(4096).decode().split("\n")
+        except TimeoutError:
+            self.fail("nothing was told: " + self.log.read_text())
+
+    def reload(self):
+        """What the log says of it."""
+        before = len(self.log.read_text())
+        self.child.send_signal(signal.SIGHUP)
+        told = self.told()
+        self.assertIn("RELOADING=1", told)
+        self.assertTrue(any(re.fullmatch(r"MONOTONIC_USEC=\d+", each) for each in told), told)
+        self.assertIn("READY=1", self.told())
+        return self.log.read_text()[before:]
+
+    def test_the_service_manager_hears_of_start_reload_and_stop(self):
+        self.serve("shards = 1\n")
+        self.reload()
+        self.child.send_signal(signal.SIGTERM)
+        self.assertIn("STOPPING=1", self.told())
+        self.assertEqual(self.child.wait(60), 0, self.log.read_text())
+
+    def test_a_reload_takes_what_it_can_and_names_the_rest(self):
+        self.serve("shards = 1\nlog-level = info\n")
+        self.conf.write_text("shards = 2\nlog-level = info\nslow-ms = 5\nvolume = new=1MiB\n")
+        said = self.reload()
+        self.assertIn("needs a restart: shards, volume", said)
+        self.assertNotIn("slow-ms", said)
+        self.conf.write_text("shards = 1\nlog-level = error\n")
+        self.assertEqual(self.reload(), "")
+
+    def test_a_broken_file_changes_nothing(self):
+        self.serve("shards = 1\nlog-level = warning\n")
+        self.conf.write_text("shards = 1\nlog-level = info\nlog-levle = info\n")
+        said = self.reload()
+        self.assertIn("nothing was changed", said)
+        self.assertIn("did you mean 'log-level'?", said)
+        self.conf.unlink()
+        self.assertIn("nothing was changed", self.reload())
+        self.assertNotIn(" info: ", self.log.read_text())
+
+    @unittest.skipIf(shutil.which("openssl") is None, "no openssl")
+    def test_a_new_certificate_serves_connections_that_come(self):
+        def certificate(name):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                            "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout",
+                            str(self.folder / "key.pem"), "-out", str(self.folder / "cert.pem")],
+                           check=True, capture_output=True, timeout=60)
+            return (self.folder / "cert.pem").read_text().strip()
+
+        def served():
+            return ssl.get_server_certificate(("127.0.0.1", self.ports[1])).strip()
+        first = certificate("first")
+        self.serve("s3-listen = 127.0.0.1:0\n", "--s3-cert", self.folder / "cert.pem", "--s3-key",
+                   self.folder / "key.pem")
+        self.assertEqual(served(), first)
+        second = certificate("second")
+        self.assertEqual(served(), first)
+        self.reload()
+        self.assertEqual(served(), second)
+        (self.folder / "key.pem").write_text("broken")
+        self.assertIn("nothing was changed", self.reload())
+        self.assertEqual(served(), second)
+
+
+class Unit(tool_support.Case):
+    def test_systemd_understands_the_unit(self):
+        if shutil.which("systemd-analyze") is None:
+            self.skipTest("no systemd-analyze")
+        folder = pathlib.Path(OPTIONS.netstord).parent
+        unit = self.file("netstord.service", re.sub(
+            rb"^ExecStart=\S+", b"ExecStart=" + str(pathlib.Path(OPTIONS.netstord).resolve()).encode(),
+            (folder / "netstord.service").read_bytes(), flags=re.MULTILINE))
+        checked = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True,
+                                 text=True, timeout=60, check=False)
+        self.assertNotIn("netstord.service", checked.stderr)
+        scored = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--threshold=20", str(unit)],
+                                capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(scored.returncode, 0, scored.stdout + scored.stderr)
+
+
+if __name__ == "__main__":
+    if not OPTIONS.netstord:
+        print("SKIP: this build has no netstord")
+        sys.exit(77)
+    tool_support.run_tests("__main__", REST)
