@@ -69,6 +69,7 @@ int run(int argc, char** argv) {
   add_write(app, command);
   add_cp(app, command);
   add_bench(app, command);
+  add_top(app, command);
   add_ls(app, command);
   add_cat(app, command);
   add_rm(app, command);

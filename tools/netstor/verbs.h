@@ -30,6 +30,7 @@ void add_read(CLI::App& app, Command& command);
 void add_write(CLI::App& app, Command& command);
 void add_cp(CLI::App& app, Command& command);
 void add_bench(CLI::App& app, Command& command);
+void add_top(CLI::App& app, Command& command);
 // Buckets:
 void add_ls(CLI::App& app, Command& command);
 void add_cat(CLI::App& app, Command& command);
