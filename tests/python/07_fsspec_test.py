@@ -145,6 +145,21 @@ class Files(Case):
         with self.assertRaises(FileNotFoundError):
             self.fs.open(f"{self.root}/nothing")
 
+    def test_files_larger_than_the_memory_limit(self):
+        data = os.urandom(18 * MIB)
+        small = fsspec.filesystem("netstor+s3", memory_limit_bytes=9 * MIB)
+        path = f"{self.root}/large"
+        self.bucket.put("large", data)
+        with self.assertRaises(netstor.Exhausted):
+            small.bucket(self.root).get("large")
+        self.assertEqual(small.cat_file(path), data)
+        self.assertEqual(small.cat_file(path, 5), data[5:])
+        self.assertEqual(small.cat_file(path, -12 * MIB), data[-12 * MIB:])
+        self.assertEqual(small.cat([path, path]), {path: data})
+        with small.open(path, "ab") as file:
+            file.write(b" and more")
+        self.assertEqual(bytes(self.bucket.get("large")), data + b" and more")
+
     def test_s3_is_taken_only_when_asked_for(self):
         code = ("import fsspec, netstor.fs\n"
                 "netstor.fs.register({0})\n"

@@ -80,6 +80,14 @@ class Datasets(Filled):
         self.bucket.put("s/058", b"1")
         self.assertEqual((data[7], data[58], data.__getitems__([7, 6])), (123456, 1, [123456, 6]))
 
+    def test_samples_larger_than_the_memory_limit(self):
+        large = bytes(range(256)) * (5 << 12)  # 5 MiB
+        self.bucket.put("s/large", large)
+        with netstor.open_bucket(self.bucket.uri, memory_limit_bytes=1 << 20) as small:
+            for dataset in (netstor.torch.ObjectDataset(small, keys=["s/large", "s/003"]),
+                            netstor.torch.ObjectStream(small, keys=["s/large", "s/003"])):
+                self.assertEqual([bytes(one) for one in dataset], [large, b"3"])
+
     def test_sample_that_is_gone(self):
         data = netstor.torch.ObjectDataset(self.bucket, keys=["s/001", "gone"])
         with self.assertRaises(netstor.NotFound):
@@ -105,6 +113,8 @@ class Torch(Filled):
         again = netstor.torch.load(self.bucket, "c.pt")
         self.assertTrue(torch.equal(again["weights"], state["weights"]))
         self.assertEqual(again["step"], 7)
+        with netstor.open_bucket(self.bucket.uri, memory_limit_bytes=1 << 20) as small:
+            self.assertTrue(torch.equal(netstor.torch.load(small, "c.pt")["weights"], state["weights"]))
 
         class Broken:
             def __reduce__(self):

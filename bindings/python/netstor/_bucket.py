@@ -2,6 +2,7 @@
 """Buckets: object storage that speaks S3's interface."""
 from . import _netstor
 from ._calls import Handle, finish, operation, twins
+from ._errors import Exhausted
 from ._streams import Reader, Upload, Writer
 
 
@@ -37,7 +38,8 @@ class Bucket(Handle):
 
     @operation
     def get(self, key, into=None, **options):
-        """The object, from `offset` on. Without `into` its bytes in a Memory, with their checksum verified.
+        """The object, from `offset` on. Without `into` its bytes in a Memory, with their checksum verified;
+        larger than this shard's share of memory_limit_bytes (256 MiB, by `shards`): Exhausted, use `into`.
         With memory that may be written: fills it, and answers (bytes placed, ObjectInfo); fewer at the
         object's end. Large objects are read as parallel ranges."""
         return self._core.get(key, into, **options)
@@ -174,6 +176,27 @@ class Bucket(Handle):
     def set_versioning(self, on, **options):
         """Says whether the bucket keeps versions."""
         return self._core.set_versioning(on, **options)
+
+
+def is_too_large(error):
+    """Did a get() without `into` fail only because memory_limit_bytes is smaller than the object?"""
+    return isinstance(error, Exhausted) and error.origin == "library"
+
+
+def get_large(bucket, key):
+    """One version of the object in a Memory that memory_limit_bytes does not count."""
+    info = bucket.head(key)
+    return bucket.get_range(key, 0, info.size, if_match=info.etag)
+
+
+def get_of_any_size(bucket, key):
+    """get() of the whole object without its limit."""
+    try:
+        return bucket.get(key)
+    except Exhausted as error:
+        if not is_too_large(error):
+            raise
+    return get_large(bucket, key)
 
 
 def open_bucket(uri, **options):

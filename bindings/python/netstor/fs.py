@@ -19,10 +19,12 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from fsspec.utils import isfilelike, stringify_path
 
 import netstor
+from netstor._bucket import get_large, get_of_any_size, is_too_large
 
 __all__ = ["NetstorFile", "NetstorFileSystem", "register"]
 
 AT_ONCE = 256  # requests of one call under way together
+PIECE = 32 << 20  # of what goes through memory of ours on its way
 
 
 def register(s3=False):
@@ -205,13 +207,11 @@ class NetstorFileSystem(AbstractFileSystem):
         """The file's bytes from `start` to `end`, which may be negative."""
         bucket, key = self._at(path)
         if start is None and end is None:
-            return bytes(bucket.get(key))
-        if (start or 0) < 0 or (end or 0) < 0:
-            size = bucket.head(key).size
-            start = max(size + start, 0) if (start or 0) < 0 else start
-            end = max(size + end, 0) if (end or 0) < 0 else end
-        if end is None:
-            return bytes(bucket.get(key, offset=start))
+            return bytes(get_of_any_size(bucket, key))
+        if end is None or (start or 0) < 0 or end < 0:
+            info = bucket.head(key)
+            start, end, _ = slice(start, end).indices(info.size)
+            return bytes(bucket.get_range(key, start, max(end - start, 0), if_match=info.etag))
         return bytes(bucket.get_range(key, start or 0, max(end - (start or 0), 0)))
 
     def cat(self, path, recursive=False, on_error="raise", **kwargs):
@@ -223,6 +223,8 @@ class NetstorFileSystem(AbstractFileSystem):
         begun = (self.bucket(name)._core.get(key) for name, key in map(self._split, paths))
         found = {}
         for one, answer in zip(paths, _together(begun)):
+            if is_too_large(answer):
+                answer = self._large(one)
             if not isinstance(answer, netstor.Error):
                 found[one] = bytes(answer)
             elif isinstance(answer, netstor.NotFound) and recursive:
@@ -232,6 +234,13 @@ class NetstorFileSystem(AbstractFileSystem):
             elif on_error == "return":
                 found[one] = answer
         return found
+
+    def _large(self, path):
+        name, key = self._split(path)
+        try:
+            return get_large(self.bucket(name), key)
+        except netstor.Error as error:
+            return error
 
     def _is_bucket(self, path):
         return "/" not in path
@@ -433,8 +442,9 @@ class NetstorFile(AbstractBufferedFile):
     def _initiate_upload(self):
         self._writer = self._bucket.open_writer(self._key)
         if self.mode == "ab" and self.fs.isfile(self.path):
-            before = self._bucket.get(self._key)
-            self._writer.write(before)
+            before = self._bucket.head(self._key)
+            for at in range(0, before.size, PIECE):
+                self._writer.write(self._bucket.get_range(self._key, at, PIECE, if_match=before.etag))
 
     def _upload_chunk(self, final=False):
         self._writer.write(self.buffer.getvalue())

@@ -15,6 +15,9 @@ import io
 import random
 import tarfile
 
+from ._bucket import get_large, get_of_any_size, is_too_large
+from ._errors import Exhausted
+
 try:
     import torch.utils.data as _data
     _Map, _Iterable = _data.Dataset, _data.IterableDataset
@@ -34,8 +37,13 @@ def _begin(bucket, key, size):
 
 
 def _end(bucket, key, size, begun):
-    data = begun.wait()
-    return data if size is None or data.info.size == size else bucket.get(key)  # it was replaced meanwhile
+    try:
+        data = begun.wait()
+    except Exhausted as error:
+        if not is_too_large(error):
+            raise
+        return get_large(bucket, key)
+    return data if size is None or data.info.size == size else get_of_any_size(bucket, key)  # it was replaced
 
 
 def _read(bucket, samples, ahead):
@@ -216,6 +224,7 @@ def save(what, bucket, key, **options):
 
 
 def load(bucket, key, **options):
-    """torch.load() of an object, read in parallel ranges; options are torch.load()'s."""
+    """torch.load() of an object of any size, read in parallel ranges into memory of its own; options are
+    torch.load()'s."""
     import torch
-    return torch.load(_File(bucket.get(key)), **options)
+    return torch.load(_File(get_of_any_size(bucket, key)), **options)
