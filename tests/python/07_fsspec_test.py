@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The file system: fsspec's contract, its own abstract suite where it is installed, pandas and numpy."""
+import errno
 import importlib
 import io
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 import support
 
@@ -94,15 +96,71 @@ class Files(Case):
         with tempfile.TemporaryDirectory() as folder:
             here = pathlib.Path(folder)
             (here / "up/deep").mkdir(parents=True)
-            (here / "up/large").write_bytes(os.urandom(9 * MIB))
+            (here / "up/large").write_bytes(os.urandom(33 * MIB))
             (here / "up/deep/empty").write_bytes(b"")
             self.fs.put(str(here / "up"), f"{self.root}/there", recursive=True)
             found = {one[len(self.root) + 1:].removeprefix("there/").removeprefix("up/"): size["size"]
                      for one, size in self.fs.find(self.root, detail=True).items()}
-            self.assertEqual(found, {"large": 9 * MIB, "deep/empty": 0})
+            self.assertEqual(found, {"large": 33 * MIB, "deep/empty": 0})
             self.fs.get(f"{self.root}/there", str(here / "down"), recursive=True)
             large = [one for one in (here / "down").rglob("large")]
             self.assertEqual(large[0].read_bytes(), (here / "up/large").read_bytes())
+
+    def test_a_download_that_fails_leaves_the_older_file(self):
+        path = f"{self.root}/x"
+        self.bucket.put("x", os.urandom(MIB))
+        with tempfile.TemporaryDirectory() as folder:
+            old = pathlib.Path(folder) / "old"
+            old.write_bytes(b"older")
+            old.chmod(0o640)
+            get = netstor.Bucket.get
+
+            def changed_meanwhile(bucket, key, into, **options):
+                self.bucket.put("x", b"another")
+                return get(bucket, key, into, **options)
+
+            def short(bucket, key, into, **options):
+                return 5, bucket.head(key)
+
+            for broken, error in ((changed_meanwhile, netstor.CompareFailed), (short, OSError)):
+                with mock.patch.object(netstor.Bucket, "get", broken), self.assertRaises(error):
+                    self.fs.get_file(path, str(old))
+                self.assertEqual([one.name for one in pathlib.Path(folder).iterdir()], ["old"])
+                self.assertEqual(old.read_bytes(), b"older")
+            with mock.patch.object(os, "posix_fallocate", side_effect=OSError(errno.ENOSPC, "full")):
+                with self.assertRaises(OSError):
+                    self.fs.get_file(path, str(old))
+            self.assertEqual([one.name for one in pathlib.Path(folder).iterdir()], ["old"])
+            link = pathlib.Path(folder) / "link"
+            link.symlink_to(old)
+            self.fs.get_file(path, str(link))
+            self.assertTrue(link.is_symlink())
+            self.assertEqual((old.read_bytes(), old.stat().st_mode & 0o777), (b"another", 0o640))
+
+    def test_downloads_to_what_is_no_file(self):
+        data = os.urandom(MIB)
+        self.bucket.put("x", data)
+        out = io.BytesIO()
+        self.fs.get_file(f"{self.root}/x", out)
+        self.assertEqual(out.getvalue(), data)
+        self.fs.get_file(f"{self.root}/x", "/dev/null")
+        self.assertFalse(os.path.isfile("/dev/null"))
+
+    def test_a_file_that_is_cut_while_it_is_sent(self):
+        with tempfile.TemporaryDirectory() as folder:
+            local = pathlib.Path(folder) / "large"
+            with open(local, "wb") as file:
+                file.truncate(netstor.fs.PIECE + 100)
+            write = netstor.Writer.write
+
+            def cut(writer, data):
+                os.truncate(local, 1000)
+                return write(writer, data)
+
+            with mock.patch.object(netstor.Writer, "write", cut), self.assertRaisesRegex(OSError, "shorter"):
+                self.fs.put_file(str(local), f"{self.root}/large")
+        self.assertFalse(self.fs.exists(f"{self.root}/large"))
+        self.assertEqual(self.bucket.uploads(), [])
 
     def test_cp_mv_rm(self):
         self.tree()

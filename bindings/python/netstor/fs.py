@@ -10,6 +10,9 @@
 """
 import mmap
 import os
+import shutil
+import stat
+import uuid
 
 from glob import has_magic
 
@@ -286,22 +289,50 @@ class NetstorFileSystem(AbstractFileSystem):
         return answers
 
     def get_file(self, rpath, lpath, callback=_DEFAULT_CALLBACK, outfile=None, **kwargs):
-        """Copies to a local file: the bytes land in its pages."""
-        if outfile is not None or isfilelike(lpath):
-            (outfile or lpath).write(self.cat_file(rpath))
-            return
-        if self.isdir(rpath):
+        """Copies to a local file, which is there whole or stays as it was: the bytes land in the pages of a
+        file beside it that then takes its name. What is no regular file (a pipe, /dev/stdout), and file
+        objects, are written to from front to back."""
+        if outfile is None and not isfilelike(lpath) and self.isdir(rpath):
             os.makedirs(lpath, exist_ok=True)
             return
-        os.makedirs(os.path.dirname(os.path.abspath(lpath)), exist_ok=True)
         bucket, key = self._at(rpath)
+        if outfile is not None or isfilelike(lpath):
+            self._stream_out(bucket, key, outfile or lpath, callback)
+        elif os.path.exists(lpath) and not os.path.isfile(lpath):
+            with open(lpath, "wb") as file:
+                self._stream_out(bucket, key, file, callback)
+        else:
+            self._fetch_file(bucket, key, os.path.realpath(lpath), callback)
+
+    @staticmethod
+    def _stream_out(bucket, key, file, callback):
+        with bucket.open_reader(key) as reader:
+            callback.set_size(reader.info.size)
+            shutil.copyfileobj(reader, file, PIECE)
+            callback.absolute_update(reader.tell())
+
+    @staticmethod
+    def _fetch_file(bucket, key, path, callback):
         info = bucket.head(key)
         callback.set_size(info.size)
-        with open(lpath, "w+b") as file:
-            if info.size:
-                file.truncate(info.size)
-                with mmap.mmap(file.fileno(), info.size) as pages:
-                    bucket.get(key, pages, if_match=info.etag)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        draft = f"{path}.{uuid.uuid4().hex}.part"
+        try:
+            with open(draft, "x+b") as file:
+                if info.size:
+                    # A full disk is an error here; met by a page of the mapping, it would be a SIGBUS.
+                    os.posix_fallocate(file.fileno(), 0, info.size)
+                    with mmap.mmap(file.fileno(), info.size) as pages:
+                        count, _ = bucket.get(key, pages, if_match=info.etag)
+                    if count != info.size:
+                        raise OSError(f"{bucket.name}/{key}: {count} bytes came of {info.size}")
+                if os.path.exists(path):
+                    os.fchmod(file.fileno(), stat.S_IMODE(os.stat(path).st_mode))
+            os.replace(draft, path)
+        except BaseException:
+            if os.path.exists(draft):
+                os.unlink(draft)
+            raise
         callback.absolute_update(info.size)
 
     # ---- Writing.
@@ -327,7 +358,8 @@ class NetstorFileSystem(AbstractFileSystem):
                 raise answer
 
     def put_file(self, lpath, rpath, callback=_DEFAULT_CALLBACK, **kwargs):
-        """Stores a local file: the bytes are sent from its pages."""
+        """Stores a local file, as long as it is now. One that becomes shorter meanwhile: OSError, and nothing
+        is stored."""
         if os.path.isdir(lpath):
             self.makedirs(rpath, exist_ok=True)
             return
@@ -335,12 +367,22 @@ class NetstorFileSystem(AbstractFileSystem):
         with open(lpath, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             callback.set_size(size)
-            if size:
-                with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as pages:
-                    bucket.put(key, pages, **kwargs)
+            # Read, not mapped: a page that was cut off a mapped file is a SIGBUS.
+            if size <= PIECE:
+                bucket.put(key, self._read_exactly(file, size), **kwargs)
             else:
-                bucket.put(key, b"", **kwargs)
+                with bucket.open_writer(key, **kwargs) as writer:
+                    for at in range(0, size, PIECE):
+                        writer.write(self._read_exactly(file, min(PIECE, size - at)))
+                        callback.absolute_update(writer.tell())
         callback.absolute_update(size)
+
+    @staticmethod
+    def _read_exactly(file, size):
+        data = file.read(size)
+        if len(data) != size:
+            raise OSError(f"{file.name}: it became shorter while it was read")
+        return data
 
     def cp_file(self, path1, path2, **kwargs):
         """Copies within the service."""
