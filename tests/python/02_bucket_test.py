@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every call of a bucket, synchronously."""
 import datetime
+import io
 import random
 import unittest
 import urllib.request
+from unittest import mock
 
 import netstor
 import support
@@ -137,6 +139,18 @@ class Streams(support.Case):
         with self.assertRaises(ValueError):
             reader.read(1)
 
+    def test_reader_reads_all_that_is_left_at_once(self):
+        data = noise(MIB)
+        self.bucket.put("k", data)
+        with self.bucket.open_reader("k", offset=100) as reader:
+            asked = []
+            readinto = reader._core.readinto
+            reader._core = mock.Mock(info=reader.info, readinto=lambda into: asked.append(len(into)) or
+                                     readinto(into), close=reader._core.close)
+            self.assertEqual((reader.read(10), reader.read()), (data[100:110], data[110:]))
+            self.assertEqual((reader.read(), reader.readall()), (b"", b""))
+            self.assertEqual(asked, [10, MIB - 110, 0, 0])
+
     def test_writer_that_is_left_by_an_exception_leaves_nothing(self):
         with self.assertRaises(ZeroDivisionError):
             with self.bucket.open_writer("k") as writer:
@@ -144,7 +158,14 @@ class Streams(support.Case):
                 raise ZeroDivisionError
         dropped = self.bucket.open_writer("k")
         dropped.write(b"some")
-        del dropped
+        with self.assertWarnsRegex(ResourceWarning, "nothing was stored"):
+            del dropped
+        with self.assertRaises(ZeroDivisionError):
+            with self.bucket.open_writer("k") as raw:  # as Writer's documentation has it
+                text = io.TextIOWrapper(io.BufferedWriter(raw))
+                text.write("some")
+                raise ZeroDivisionError
+        self.assertTrue(text.closed)
         with self.assertRaises(netstor.NotFound):
             self.bucket.head("k")
 

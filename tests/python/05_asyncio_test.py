@@ -77,7 +77,8 @@ class Twins(unittest.IsolatedAsyncioTestCase):
             async with await bucket.open_writer_async("c") as writer:
                 await writer.write_async(b"streamed")
             async with await bucket.open_reader_async("c") as reader:
-                self.assertEqual(await reader.read_async(100), b"streamed")
+                self.assertEqual(await reader.read_async(4), b"stre")
+                self.assertEqual(await reader.read_async(), b"amed")
         with self.assertRaises(netstor.Closed):
             await bucket.get_async("c")
 

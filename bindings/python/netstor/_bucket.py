@@ -122,11 +122,11 @@ class Bucket(Handle):
 
     def open_reader(self, key, **options):
         """A Reader: a binary file that reads one version of the object from front to back."""
-        return Reader(self._core.open_reader(key, **options).wait())
+        return Reader(self._core.open_reader(key, **options).wait(), options.get("offset", 0))
 
     async def open_reader_async(self, key, **options):
         """open_reader() for an event loop."""
-        return Reader(await finish(self._core.open_reader(key, **options)))
+        return Reader(await finish(self._core.open_reader(key, **options)), options.get("offset", 0))
 
     def open_writer(self, key, **options):
         """A Writer: a binary file that becomes the object when it is closed; large ones in parallel parts."""

@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Readers and writers, which are Python's own binary files, too; and uploads."""
 import io
+import warnings
 
 from ._calls import finish, operation, twins
 
 
 class Reader(io.RawIOBase):
-    """Reads one version of an object from front to back, some parts ahead. One read at a time."""
+    """Reads one version of an object from front to back, some parts ahead.
 
-    def __init__(self, core):
+    One call at a time: a read or close while another read is under way, of another thread or task
+    (asyncio.gather), is InvalidArgument. Its methods take no `timeout`: asyncio.wait_for() cancels a
+    read_async(), and the bucket's first_byte_timeout and operation_timeout bound each request. In
+    io.BufferedReader small reads are cheap.
+    """
+
+    def __init__(self, core, offset=0):
         super().__init__()
         self._core = core
+        self._begin = offset
         self._at = 0
 
     @property
@@ -26,6 +34,14 @@ class Reader(io.RawIOBase):
         """Bytes read so far."""
         return self._at
 
+    def _left(self):
+        return max(self.info.size - self._begin - self._at, 0)
+
+    def readall(self):
+        """What is left, read at once; read() without a size is the same."""
+        into = bytearray(self._left())
+        return bytes(memoryview(into)[:self.readinto(into)])
+
     def readinto(self, into):
         """Fills `into`; less at the object's end only, where it answers 0."""
         self._checkClosed()
@@ -40,9 +56,9 @@ class Reader(io.RawIOBase):
         self._at += count
         return count
 
-    async def read_async(self, size):
-        """At most `size` bytes; b"" at the object's end."""
-        into = bytearray(size)
+    async def read_async(self, size=-1):
+        """At most `size` bytes, b"" at the object's end; without a size, or with -1, all that is left."""
+        into = bytearray(self._left() if size is None or size < 0 else size)
         count = await self.readinto_async(into)
         return bytes(memoryview(into)[:count])
 
@@ -69,8 +85,24 @@ class Reader(io.RawIOBase):
 
 
 class Writer(io.RawIOBase):
-    """Writes an object of unknown size from front to back. It is there, whole, after close(); left by an
-    exception, or dropped, it never is. One write at a time."""
+    """Writes an object of unknown size from front to back. It is there, whole, after close(). Aborted, left
+    by an exception (as a context manager) or dropped without close(), it never is; the last is a
+    ResourceWarning.
+
+    What is wrapped around it decides for itself: io.BufferedWriter, io.TextIOWrapper and gzip.GzipFile close
+    it when an exception leaves their own `with`, and so store the part that was written. Have the `with`
+    around the Writer alone:
+
+        with bucket.open_writer("a.txt") as raw:
+            text = io.TextIOWrapper(io.BufferedWriter(raw, 1 << 20))
+            text.write("…")  # an exception aborts `raw`
+            text.close()
+
+    One call at a time: a write, close or abort while another is under way, of another thread or task
+    (asyncio.gather), is InvalidArgument. Its methods take no `timeout`: asyncio.wait_for() cancels a
+    write_async(), after which only abort() makes sense, and the bucket's first_byte_timeout and
+    operation_timeout bound each request.
+    """
 
     def __init__(self, core):
         super().__init__()
@@ -140,7 +172,9 @@ class Writer(io.RawIOBase):
             await self.abort_async()
 
     def __del__(self):
-        pass  # dropped without close(): aborted
+        if not self.closed:  # the core aborts it, without waiting
+            warnings.warn(f"{self!r} was dropped without close(): nothing was stored", ResourceWarning,
+                          source=self)
 
 
 @twins
