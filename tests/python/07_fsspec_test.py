@@ -203,6 +203,16 @@ class Files(Case):
         with self.assertRaises(FileNotFoundError):
             self.fs.open(f"{self.root}/nothing")
 
+    def test_a_file_that_is_left_by_an_exception_is_not_there(self):
+        for size in (10, 20 * MIB):  # before the first part is sent, and after
+            with self.assertRaises(ZeroDivisionError):
+                with self.fs.open(f"{self.root}/x", "wb") as file:
+                    file.write(bytes(size))
+                    raise ZeroDivisionError
+            self.assertTrue(file.closed)
+        self.assertFalse(self.fs.exists(f"{self.root}/x"))
+        self.assertEqual(self.bucket.uploads(), [])
+
     def test_files_larger_than_the_memory_limit(self):
         data = os.urandom(18 * MIB)
         small = fsspec.filesystem("netstor+s3", memory_limit_bytes=9 * MIB)

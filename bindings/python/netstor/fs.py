@@ -470,12 +470,22 @@ class NetstorFileSystem(AbstractFileSystem):
 
 
 class NetstorFile(AbstractBufferedFile):
-    """A file: read by blocks, of one version; written as a stream that is there when it is closed."""
+    """A file: read by blocks, of one version; written as a stream that is there when it is closed.
+
+    Left by an exception as `with fs.open(path, "wb")`, it is not. `with fsspec.open(…)`, text mode and
+    compression close it whatever happened: they store what was written before.
+    """
 
     def __init__(self, fs, path, mode="rb", *args, **kwargs):
         self._writer = None
         super().__init__(fs, path, mode, *args, **kwargs)
         self._bucket, self._key = fs._at(path)
+
+    def __exit__(self, kind, *_):
+        if kind is not None and self.writable():
+            self.discard()
+            self.closed = True
+        self.close()
 
     def _fetch_range(self, start, end):
         condition = {"if_match": self.details["ETag"]} if self.details.get("ETag") else {}
