@@ -179,6 +179,22 @@ class Files(Case):
         self.fs.rmdir(f"made-{self.root}")
         self.assertFalse(self.fs.exists(f"made-{self.root}"))
 
+    def test_rm_of_a_bucket_removes_it(self):
+        self.tree()
+        with self.assertRaises(IsADirectoryError):
+            self.fs.rm(self.root)
+        self.assertEqual(len(self.fs.find(self.root)), 5)
+        self.fs.rm(self.root, recursive=True)
+        self.assertFalse(self.fs.exists(self.root))
+
+    def test_rm_names_every_file_that_is_left(self):
+        self.tree()
+        failures = [mock.Mock(key=key, code="AccessDenied", text="no") for key in ("d/b", "d2/g")]
+        with mock.patch.object(netstor.Bucket, "delete_many", return_value=failures):
+            with self.assertRaisesRegex(OSError, "2 could not .*/d/b: AccessDenied: no; .*/d2/g: Acc"):
+                self.fs.rm(self.root, recursive=True)
+        self.assertTrue(self.fs.exists(self.root))
+
     def test_open(self):
         data = os.urandom(20 * MIB)
         path = f"netstor+s3://{self.root}/big"

@@ -401,8 +401,9 @@ class NetstorFileSystem(AbstractFileSystem):
         self.rm_file(path)
 
     def rm(self, path, recursive=False, maxdepth=None):
-        """Removes files and, with `recursive`, what is below; many with one request. A path that is not
-        there: FileNotFoundError."""
+        """Removes files and, with `recursive`, what is below; many with one request. `recursive` and a
+        bucket's name remove the bucket, too, as s3fs does. A path that is not there: FileNotFoundError. What
+        could not be removed: one OSError that names all of it; the rest, of every bucket, is gone."""
         by_bucket, whole = {}, []
         for one in [path] if isinstance(path, str) else path:
             if not recursive and not has_magic(one) and self.info(one)["type"] == "directory":
@@ -413,9 +414,10 @@ class NetstorFileSystem(AbstractFileSystem):
                     by_bucket.setdefault(name, []).append(key)
                 elif recursive:
                     whole.append(name)
-        for name, keys in by_bucket.items():
-            for failure in self.bucket(name).delete_many(keys):
-                raise OSError(f"{name}/{failure.key}: {failure.code}: {failure.text}")
+        left = [f"{name}/{failure.key}: {failure.code}: {failure.text}"
+                for name, keys in by_bucket.items() for failure in self.bucket(name).delete_many(keys)]
+        if left:
+            raise OSError(f"{len(left)} could not be removed: " + "; ".join(left))
         for name in whole:
             self.bucket(name).delete_bucket()
 
