@@ -8,9 +8,30 @@
         array = numpy.frombuffer(bucket.get("a.bin"), dtype="int64")    # no copy
         bucket.get("a.bin", into=array)                                 # into memory of your own
 
-Every call waits with the interpreter's lock released; `…_async` is its twin for asyncio. Errors are
-netstor.Error and its subclasses. One process has one runtime, started by the first open; configure() before
-it chooses how many threads it has.
+Every call waits with the interpreter's lock released; `…_async` is its twin for asyncio. One process has one
+runtime, started by the first open; configure() before it chooses how many threads it has. The calls are in
+help(netstor.Bucket), help(netstor.Volume) and so on; netstor.fs is a file system for fsspec, netstor.torch
+has datasets and checkpoints.
+
+Memory. What a call fills or sends (bytearray, numpy, mmap, torch, Memory) is lent to the library from the
+call until its answer: nothing is copied. Leave it alone meanwhile: a read may write to it at any moment,
+and what changes under a write may be stored either way. A Memory that a call answers is yours.
+
+Ending early. `timeout=SECONDS` of a call, a cancelled task (asyncio.wait_for(), a TaskGroup) and Ctrl-C ask
+the library to stop, then wait until it has let go of the memory, which is soon. Ctrl-C waits 5 seconds at
+most: a call that does not end by then is left behind, and its memory stays lent (and is not freed) until it
+ends. close() answers what is under way with Cancelled.
+
+Errors are netstor.Error and its subclasses, Python's own too (FileNotFoundError, TimeoutError) where there
+is one. `error.effect` says what became of a write that failed: "none", nothing happened and trying again is
+safe; "unknown", its answer was lost, by a timeout, a cancel or a broken path, and it may have happened, or
+may yet. What only reads has no effect.
+
+Processes. Buckets and volumes go through fork and pickling: the other process opens them anew at their
+first use, so that DataLoader workers need no care. Readers, writers, uploads and calls under way do not: in
+the child they raise Unsupported. A pickle holds the options of the open as they were given, `credentials`
+and secrets too; with `profile=`, or nothing, each process finds its own. When the interpreter ends, work
+under way is cancelled.
 """
 import atexit as _atexit
 

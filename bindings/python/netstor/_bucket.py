@@ -38,21 +38,24 @@ class Bucket(Handle):
 
     @operation
     def get(self, key, into=None, **options):
-        """The object, from `offset` on. Without `into` its bytes in a Memory, with their checksum verified;
-        larger than this shard's share of memory_limit_bytes (256 MiB, by `shards`): Exhausted, use `into`.
-        With memory that may be written: fills it, and answers (bytes placed, ObjectInfo); fewer at the
-        object's end. Large objects are read as parallel ranges."""
+        """The object, from `offset` on. Without `into` its bytes in a Memory; larger than this shard's share
+        of memory_limit_bytes (256 MiB, by `shards`): Exhausted, use `into`. With memory that may be written:
+        fills it, and answers (bytes placed, ObjectInfo); fewer at the object's end. Large objects are read
+        as parallel ranges. The checksum that the service keeps is verified when the whole object is read;
+        with `into` where the answer tells it, as one that has the whole object does, ranges seldom do."""
         return self._core.get(key, into, **options)
 
     @operation
     def get_range(self, key, offset, length, **options):
-        """`length` bytes from `offset` on in a Memory; fewer at the object's end."""
+        """`length` bytes from `offset` on in a Memory; fewer at the object's end. `length` bytes are taken at
+        once, which memory_limit_bytes does not count."""
         return self._core.get_range(key, offset, length, **options)
 
     @operation
     def get_ranges(self, key, ranges, **options):
         """Several ranges, those that lie close together in one request. Each is (offset, length), or (offset,
-        memory to fill); answers the memories in order. One beyond the object's end: OutOfRange."""
+        memory to fill); answers the memories in order. One beyond the object's end: OutOfRange. The lengths
+        together are taken at once, which memory_limit_bytes does not count."""
         return self._core.get_ranges(key, ranges, **options)
 
     @operation
@@ -87,7 +90,7 @@ class Bucket(Handle):
 
     def list(self, prefix="", **options):
         """The objects below `prefix`, in the order of their UTF-8 bytes, as a stream of ObjectInfo. Options:
-        start_after, page (1 to 1,000 at a time), versions."""
+        start_after, page (1 to 1,000 at a time), versions. `timeout` is for each page, not for all."""
         while True:
             objects, _, after = self._core.list_page(prefix=prefix, **options).wait()
             yield from objects
@@ -207,7 +210,14 @@ def open_bucket(uri, **options):
     function that answers one), profile, anonymous; checksum, verify_checksums, payload_signing,
     requester_pays; connections, parallel, part_bytes, memory_limit_bytes; retries, retry_delay,
     retry_delay_max; timeouts in seconds: connect_timeout, first_byte_timeout, operation_timeout,
-    idle_timeout, hedge_after."""
+    idle_timeout, hedge_after.
+
+    memory_limit_bytes is for what readers, writers and get() without `into` hold while they work; what a call
+    has answered, and memory of the caller's, is not counted.
+
+    A pickle of the bucket, which multiprocessing, dask and a DataLoader that spawns its workers send around,
+    holds these options, `credentials` too. With profile=, or nothing, each process finds them for itself; or
+    give a function of a module."""
     return Bucket(uri, options, _netstor.open_bucket(uri, **options).wait())
 
 

@@ -8,7 +8,8 @@
     model.load_state_dict(netstor.torch.load(bucket, "step-100.pt"))
 
 The datasets need no torch: without it they are plain sequences and iterables. A bucket goes into the workers
-of a DataLoader by itself, forked or spawned; each connects anew.
+of a DataLoader by itself, forked or spawned; each connects anew. Spawned ones get it as a pickle, with the
+`credentials` that it was opened with: open it with profile=, or with neither, and each finds its own.
 """
 import collections
 import io
@@ -81,7 +82,8 @@ def _mixed(items, size, rng):
 
 class ObjectDataset(_Map):
     """Map-style: sample i is the i-th object below `prefix`, or of `keys`. `decode(key, memory)` makes a
-    sample of a netstor.Memory."""
+    sample of a netstor.Memory. Of a batch up to 256 objects are read together, which memory_limit_bytes does
+    not count."""
 
     def __init__(self, bucket, prefix="", *, keys=None, decode=None):
         self.bucket = bucket
@@ -133,7 +135,8 @@ class _Stream(_Iterable):
 
 
 class ObjectStream(_Stream):
-    """Iterable: one sample an object, `ahead` of them read before they are asked for."""
+    """Iterable: one sample an object, `ahead` of them read before they are asked for. Each worker holds up to
+    `ahead` whole objects, which memory_limit_bytes does not count: choose fewer where they are large."""
 
     def __init__(self, bucket, prefix="", *, keys=None, decode=None, shuffle=False, seed=0, ahead=64, rank=0,
                  world=1):
