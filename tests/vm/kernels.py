@@ -36,6 +36,10 @@ class Unavailable(Exception):
     """The laboratory cannot be had here; the text says why and what would help."""
 
 
+class NoModule(Unavailable):
+    """This kernel has no such module: the name is wrong, or the kernel is another one than was thought."""
+
+
 def cache_folder():
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return pathlib.Path(home) / "netstor" / "vm"
@@ -140,6 +144,10 @@ def kernel(name, cache=None, say=lambda text: None):
 
 def files_of(kernel_, module):
     """The files to insert for a module, what it depends on first; nothing for one that is built in."""
-    shown = _run([need("modprobe", "kmod"), "-d", str(kernel_.root), "-S", kernel_.release, "--show-depends",
-                  module], f"no module {module} in Linux {kernel_.release}")
+    modprobe = need("modprobe", "kmod")
+    try:
+        shown = _run([modprobe, "-d", str(kernel_.root), "-S", kernel_.release, "--show-depends", module],
+                     f"no module {module} in Linux {kernel_.release}")
+    except Unavailable as why:
+        raise NoModule(str(why)) from None
     return [pathlib.Path(line.split()[1]) for line in shown.splitlines() if line.startswith("insmod ")]
