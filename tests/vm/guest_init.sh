@@ -18,7 +18,14 @@ mount -t devtmpfs dev /dev
 early=
 while read -r module; do insmod "/boot_modules/$module" || early="$early $module"; done </boot_modules/order
 
-tell() { echo "$*" >/dev/vport0p3 || echo "netstor-vm: cannot say: $*" >/dev/console; }
+# Without virtio_console there is no such port, and a redirection would make a file of its name.
+tell() {
+  if [ -c /dev/vport0p3 ]; then
+    echo "$*" >/dev/vport0p3
+  else
+    echo "netstor-vm: $*" >/dev/console
+  fi
+}
 fail() {
   tell "fail $*"
   poweroff -f

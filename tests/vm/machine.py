@@ -27,7 +27,7 @@ BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console")
 BOOT_SECONDS = 120
 PROBE_SECONDS = 20
 CONSOLE_LINES = 30
-LAST_WORDS = re.compile(r"Kernel panic.*|BUG:.*|Oops:.*|Out of memory.*")
+LAST_WORDS = re.compile(r"(?<=netstor-vm: fail ).*|Kernel panic.*|BUG:.*|Oops:.*|Out of memory.*")
 # Predictable, quick under emulation, and an oops ends the machine instead of lingering.
 APPEND = ("console=ttyS0 quiet panic=-1 oops=panic nokaslr mitigations=off no_timer_check tsc=reliable "
           "cryptomgr.notests random.trust_cpu=on net.ifnames=0")

@@ -89,6 +89,11 @@ class Vm(unittest.TestCase):
         self.assertEqual(code, 125)
         self.assertRegex(err, "the guest did not boot.*: Kernel panic.*mount root")
 
+    def test_says_why_a_guest_without_ports_did_not_come_up(self):
+        code, _, err = vm("--append", "module_blacklist=virtio_console", "--", "true")
+        self.assertEqual(code, 125)
+        self.assertRegex(err, r"the guest did not boot.*: could not insert virtio_console\.ko")
+
     def test_says_which_module_is_missing(self):
         code, _, err = vm("-m", "no_such_module", "--", "true")
         self.assertEqual(code, 125)
