@@ -72,7 +72,10 @@ class Report(unittest.TestResult):
             self._fail(err)
 
     def addSkip(self, test, reason):
-        self._state, self._why = "skipped", reason
+        if self._state == "failed":
+            self._why += f"then skipped: {reason}\n"
+        else:
+            self._state, self._why = "skipped", reason
 
 
 def main():
@@ -92,7 +95,7 @@ def main():
             module = importlib.import_module(peer)
             for case in vars(module).values():
                 if isinstance(case, type) and issubclass(case, unittest.TestCase) and \
-                        case.__module__ == peer and hasattr(case, method):
+                        case.__module__ == peer and method in vars(case):
                     report = Report(peer, file)
                     unittest.TestSuite([case(method)]).run(report)
                     failed = failed or report._state == "failed"

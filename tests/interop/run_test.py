@@ -4,6 +4,8 @@
 is wrong with one peer is not another's. It starts no machine."""
 import importlib.machinery
 import importlib.util
+import io
+import json
 import pathlib
 import sys
 import types
@@ -23,6 +25,7 @@ def program(path):
 
 
 run = program(HERE / "run")
+import inside  # noqa: E402, run knows where it is
 
 
 def peer(name, *modules, where="guest"):
@@ -59,6 +62,50 @@ class Kernels(unittest.TestCase):
         with mock.patch.object(run.kernels, "kernel", side_effect=run.kernels.Unavailable("no network")):
             verdicts = self.run_all({"good": module}, [test])
         self.assertEqual(verdicts, {(test, "Linux 6.1"): ("skipped", "no network", 0)})
+
+
+class Files(unittest.TestCase):
+    @staticmethod
+    def module(*classes):
+        """A peer's file with these classes, each a dict of its methods."""
+        made = types.ModuleType("made")
+        for at, methods in enumerate(classes):
+            setattr(made, f"C{at}", type(f"C{at}", (unittest.TestCase,), {"__module__": "made", **methods}))
+        return made
+
+    def test_two_tests_of_one_name_are_refused(self):
+        def test_it(_):
+            """it"""
+
+        with self.assertRaisesRegex(run.WrongPeer, "made.py has two test_it"):
+            list(run.tests_of("made", self.module({"test_it": test_it}, {"test_it": test_it})))
+
+    def test_a_test_without_a_docstring_is_refused(self):
+        with self.assertRaisesRegex(run.WrongPeer, "made.py, test_it: it needs a docstring"):
+            list(run.tests_of("made", self.module({"test_it": lambda self: None})))
+
+    def test_all_that_are_here_are_as_they_should_be(self):
+        found = run.peers()
+        self.assertGreater(len(found), 10)
+        for name, module in found.items():
+            self.assertTrue(list(run.tests_of(name, module)), name)
+
+
+class Verdicts(unittest.TestCase):
+    def test_a_skip_does_not_hide_a_failure(self):
+        class Both(unittest.TestCase):
+            def test_both(self):
+                with self.subTest("first"):
+                    self.fail("this one")
+                self.skipTest("nothing more to see")
+
+        file = mock.Mock(wraps=io.StringIO(), fileno=lambda: -1)
+        with mock.patch.object(inside.os, "fsync"), mock.patch.object(inside, "print", create=True):
+            unittest.TestSuite([Both("test_both")]).run(inside.Report("made", file))
+        written = [json.loads(call.args[0]) for call in file.write.call_args_list]
+        self.assertEqual([line["state"] for line in written], ["begun", "failed"])
+        self.assertIn("this one", written[1]["why"])
+        self.assertIn("nothing more to see", written[1]["why"])
 
 
 if __name__ == "__main__":
