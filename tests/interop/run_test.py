@@ -7,7 +7,10 @@ import importlib.util
 import io
 import json
 import pathlib
+import subprocess
 import sys
+import tempfile
+import time
 import types
 import unittest
 from unittest import mock
@@ -37,7 +40,7 @@ def peer(name, *modules, where="guest"):
 
 class Kernels(unittest.TestCase):
     def run_all(self, modules, tests, **more):
-        chosen = types.SimpleNamespace(kernel=["6.1"], all=False, accel="auto", **more)
+        chosen = types.SimpleNamespace(kernel=["6.1"], all=False, accel="auto", limit=None, **more)
         with mock.patch.object(run, "missing_programs", return_value=[]), \
                 mock.patch.object(run.kernels, "need"):
             return run.run_all(chosen, tests, modules, {})
@@ -62,6 +65,45 @@ class Kernels(unittest.TestCase):
         with mock.patch.object(run.kernels, "kernel", side_effect=run.kernels.Unavailable("no network")):
             verdicts = self.run_all({"good": module}, [test])
         self.assertEqual(verdicts, {(test, "Linux 6.1"): ("skipped", "no network", 0)})
+
+
+class Host(unittest.TestCase):
+    def wait_until(self, so, seconds=60):
+        end = time.monotonic() + seconds
+        while not so():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.02)
+
+    def test_tests_that_hang_fail_and_leave_nothing_behind(self):
+        hangs = ("#!/usr/bin/env python3\nimport json, os, subprocess, sys, time\n"
+                 "child = subprocess.Popen(['sleep', '1000'])\n"
+                 "with open(sys.argv[2], 'w') as report:\n"
+                 "    for entry in ({'state': 'passed', 'why': '', 'seconds': 1, 'test': 'test_a'},\n"
+                 "                  {'state': 'begun', 'test': 'test_b'}):\n"
+                 "        report.write(json.dumps({'peer': 'made', **entry}) + '\\n')\n"
+                 "open(os.environ['HERE'] + '/child', 'w').write(str(child.pid))\n"
+                 "time.sleep(1000)\n")
+        tests = [run.Test("made", name, "it", False) for name in ("test_a", "test_b", "test_c")]
+        with tempfile.TemporaryDirectory() as folder:
+            here = pathlib.Path(folder)
+            (here / "inside.py").write_text(hangs)
+            told, wait = here / "child", subprocess.Popen.wait
+
+            def out_of_time(child, timeout=None):
+                if timeout is None:
+                    return wait(child)
+                self.wait_until(lambda: told.exists() and told.read_text())
+                raise subprocess.TimeoutExpired(child.args, timeout)
+
+            with mock.patch.object(run, "HERE", here), mock.patch.object(run, "print", create=True), \
+                    mock.patch.object(subprocess.Popen, "wait", out_of_time):
+                verdicts = run.run_on_host(tests, {"HERE": folder}, 10)
+            child = pathlib.Path("/proc", told.read_text(), "status")
+        self.assertEqual([verdicts[test][0] for test in tests], ["passed", "failed", "failed"])
+        self.assertIn("under it: the tests on the host took longer than 10 s", verdicts[tests[1]][1])
+        self.assertIn("did not come to it: the tests on the host took", verdicts[tests[2]][1])
+        # Killed; it stays a zombie where nobody waits for orphans.
+        self.wait_until(lambda: not child.exists() or "\nState:\tZ" in child.read_text())
 
 
 class Files(unittest.TestCase):
