@@ -232,7 +232,9 @@ class Pickling(support.Case):
                          (netstor.NotFound, "NoSuchKey", caught.exception.request_id, str(caught.exception)))
 
     def test_streams_and_memory_do_not(self):
-        for thing in (self.bucket.open_writer("k"), netstor.empty(3)):
+        writer = self.bucket.open_writer("k")
+        self.addCleanup(writer.abort)
+        for thing in (writer, netstor.empty(3)):
             with self.assertRaises(TypeError):
                 pickle.dumps(thing)
 
