@@ -226,6 +226,10 @@ class Files(Case):
                     file.write(bytes(size))
                     raise ZeroDivisionError
             self.assertTrue(file.closed)
+        with self.fs.transaction:
+            with self.assertRaises(ZeroDivisionError):
+                with self.fs.open(f"{self.root}/x", "wb") as file:
+                    raise ZeroDivisionError
         self.assertFalse(self.fs.exists(f"{self.root}/x"))
         self.assertEqual(self.bucket.uploads(), [])
 

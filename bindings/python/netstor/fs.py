@@ -507,8 +507,9 @@ class NetstorFile(AbstractBufferedFile):
         return True
 
     def commit(self):
-        """The file is there."""
-        self._writer.close()
+        """The file is there, unless an exception discarded it before."""
+        if self._writer is not None:
+            self._writer.close()
 
     def discard(self):
         """Nothing was written."""
