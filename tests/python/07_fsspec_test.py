@@ -131,6 +131,9 @@ class Files(Case):
                 with self.assertRaises(OSError):
                     self.fs.get_file(path, str(old))
             self.assertEqual([one.name for one in pathlib.Path(folder).iterdir()], ["old"])
+            long = pathlib.Path(folder) / ("n" * 255)
+            self.fs.get_file(path, str(long))
+            self.assertEqual(long.read_bytes(), b"another")
             link = pathlib.Path(folder) / "link"
             link.symlink_to(old)
             self.fs.get_file(path, str(link))

@@ -315,8 +315,10 @@ class NetstorFileSystem(AbstractFileSystem):
     def _fetch_file(bucket, key, path, callback):
         info = bucket.head(key)
         callback.set_size(info.size)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        draft = f"{path}.{uuid.uuid4().hex}.part"
+        folder = os.path.dirname(path)
+        os.makedirs(folder, exist_ok=True)
+        # Not the name with more behind it: that may be as long as names get.
+        draft = os.path.join(folder, f".netstor-{uuid.uuid4().hex}.part")
         try:
             with open(draft, "x+b") as file:
                 if info.size:
