@@ -16,6 +16,7 @@ namespace {
 // The quick one first; hardware does AES everywhere that this library runs.
 constexpr const char* kCiphers13 =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+constexpr const char* kCiphersOfKeys = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
 constexpr const char* kCiphers12 =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
@@ -67,37 +68,63 @@ Result<void> load(SSL_CTX* handle, const ContextOptions& options) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Context>> Context::make(const ContextOptions& options) {
-  const bool client = options.role == Role::client;
-  ERR_clear_error();
-  SSL_CTX* const handle = SSL_CTX_new(client ? TLS_client_method() : TLS_server_method());
-  if (handle == nullptr)
-    return Error(ErrorKind::internal, "TLS: " + take_reason(), Effect::none, Origin::tls);
-  std::shared_ptr<const Context> made(new Context(handle, options));
-  const bool fits = SSL_CTX_set_min_proto_version(handle, TLS1_2_VERSION) == 1 &&
-                    SSL_CTX_set_ciphersuites(handle, kCiphers13) == 1 &&
-                    SSL_CTX_set_cipher_list(handle, kCiphers12) == 1 &&
-                    SSL_CTX_set_session_id_context(handle, kSessionContext, sizeof kSessionContext - 1) == 1;
+void Context::prepare_for_keys() {
+  const bool fits = SSL_CTX_set_min_proto_version(handle_, TLS1_3_VERSION) == 1 &&
+                   SSL_CTX_set_ciphersuites(handle_, kCiphersOfKeys) == 1 &&
+                   SSL_CTX_set_num_tickets(handle_, 0) == 1;
+  NETSTOR_ASSERT(fits);
+  SSL_CTX_set_session_cache_mode(handle_, SSL_SESS_CACHE_OFF);
+  if (role_ == Role::client) {
+    // No CA is trusted: a server that shows a certificate instead is not believed.
+    SSL_CTX_set_verify(handle_, SSL_VERIFY_PEER, nullptr);
+    SSL_CTX_set_psk_use_session_callback(handle_, &Session::use_key);
+  } else {
+    SSL_CTX_set_client_hello_cb(handle_, &Session::saw_hello, nullptr);
+    SSL_CTX_set_psk_find_session_callback(handle_, &Session::find_key);
+  }
+}
+
+Result<void> Context::prepare_for_certificates(const ContextOptions& options) {
+  const bool client = role_ == Role::client;
+  const bool fits = SSL_CTX_set_min_proto_version(handle_, TLS1_2_VERSION) == 1 &&
+                    SSL_CTX_set_ciphersuites(handle_, kCiphers13) == 1 &&
+                    SSL_CTX_set_cipher_list(handle_, kCiphers12) == 1 &&
+                    SSL_CTX_set_session_id_context(handle_, kSessionContext, sizeof kSessionContext - 1) == 1;
   if (!fits) return Error(ErrorKind::internal, "TLS: " + take_reason(), Effect::none, Origin::tls);
-  SSL_CTX_set_options(handle, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-  SSL_CTX_set_mode(handle, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_default_passwd_cb(handle, &no_passphrase);
-  NETSTOR_CHECK_RETURN(load(handle, options));
+  SSL_CTX_set_default_passwd_cb(handle_, &no_passphrase);
+  NETSTOR_CHECK_RETURN(load(handle_, options));
   const int if_asked =
       options.ca_file.empty() ? SSL_VERIFY_NONE : SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-  SSL_CTX_set_verify(handle, client ? SSL_VERIFY_PEER : if_asked, &Session::verified);
+  SSL_CTX_set_verify(handle_, client ? SSL_VERIFY_PEER : if_asked, &Session::verified);
   if (client) {
     // It answers 0 for success, unlike all others.
-    const int failed = SSL_CTX_set_alpn_protos(handle, bytes(kProtocols), kProtocols.size());
+    const int failed = SSL_CTX_set_alpn_protos(handle_, bytes(kProtocols), kProtocols.size());
     NETSTOR_ASSERT(failed == 0);
-    SSL_CTX_set_session_cache_mode(handle, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    SSL_CTX_sess_set_new_cb(handle, &Session::new_session);
+    SSL_CTX_set_session_cache_mode(handle_, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(handle_, &Session::new_session);
   } else {
-    SSL_CTX_set_options(handle, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-    SSL_CTX_set_session_cache_mode(handle, SSL_SESS_CACHE_OFF);  // tickets only: nothing is kept
-    SSL_CTX_set_alpn_select_cb(handle, &choose_protocol, nullptr);
+    SSL_CTX_set_options(handle_, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_set_session_cache_mode(handle_, SSL_SESS_CACHE_OFF);  // tickets only: nothing is kept
+    SSL_CTX_set_alpn_select_cb(handle_, &choose_protocol, nullptr);
   }
-  return made;
+  return {};
+}
+
+Result<std::shared_ptr<const Context>> Context::make(const ContextOptions& options) {
+  ERR_clear_error();
+  SSL_CTX* const handle =
+      SSL_CTX_new(options.role == Role::client ? TLS_client_method() : TLS_server_method());
+  if (handle == nullptr)
+    return Error(ErrorKind::internal, "TLS: " + take_reason(), Effect::none, Origin::tls);
+  std::shared_ptr<Context> made(new Context(handle, options));
+  SSL_CTX_set_options(handle, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_mode(handle, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  if (options.pre_shared_keys) {
+    made->prepare_for_keys();
+  } else {
+    NETSTOR_CHECK_RETURN(made->prepare_for_certificates(options));
+  }
+  return std::shared_ptr<const Context>(std::move(made));
 }
 
 Context::~Context() { SSL_CTX_free(handle_); }

@@ -157,6 +157,42 @@ Failure take_failure(Role role) {
   return {meaning.kind, reason, "TLS: " + (meaning.words.empty() ? usual : std::string(meaning.words))};
 }
 
+Failure take_key_failure(Role role, bool offered) {
+  const unsigned long error = ERR_peek_error();
+  const int reason = ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0;
+  const auto denied = [reason](std::string text) {
+    ERR_clear_error();
+    return Failure{ErrorKind::permission_denied, reason, "TLS: " + std::move(text)};
+  };
+  switch (reason) {
+    // What peers answer to an identity or a key that they do not know, each in its own way.
+    case SSL_AD_REASON_OFFSET + SSL_AD_DECRYPT_ERROR:
+    case SSL_AD_REASON_OFFSET + SSL_AD_UNKNOWN_PSK_IDENTITY:
+    case SSL_AD_REASON_OFFSET + SSL_AD_HANDSHAKE_FAILURE:
+    case SSL_AD_REASON_OFFSET + SSL_AD_ILLEGAL_PARAMETER:
+    case SSL_AD_REASON_OFFSET + SSL_AD_INSUFFICIENT_SECURITY:
+    case SSL_AD_REASON_OFFSET + SSL_AD_ACCESS_DENIED:
+      return denied("the peer refused us: it does not know this key for this host and subsystem (" +
+                    take_reason() + ")");
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+      return denied("the peer does not know this key, and showed a certificate");
+    case SSL_R_BINDER_DOES_NOT_VERIFY:
+      return denied("the peer does not hold the key that it named, or nobody does");
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_BAD_RECORD_TYPE:
+    case SSL_R_PACKET_LENGTH_TOO_LONG:
+      ERR_clear_error();
+      return {ErrorKind::protocol, reason, "TLS: what came is no TLS; the peer may speak NVMe/TCP without"};
+    case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
+    case SSL_R_NO_SHARED_CIPHER:
+      if (!offered) return denied("the peer named no key");
+      break;
+    default:
+      break;
+  }
+  return take_failure(role);
+}
+
 Failure distrust(int verify_error, const X509* certificate, const X509* at, Role role,
                  const std::string& server_name) {
   std::string whose = role == Role::client ? "the server's certificate " : "the client's certificate ";

@@ -13,6 +13,9 @@ namespace netstor::tls {
 /// Of this thread's error queue, which is emptied.
 [[nodiscard]] Failure take_failure(Role role);
 
+/// The same where both ends were to hold a key. `offered`: server: the client named one.
+[[nodiscard]] Failure take_key_failure(Role role, bool offered);
+
 /// Of a chain that verification did not believe. `certificate` is the peer's own, `at` the one of its chain
 /// where verification stopped.
 [[nodiscard]] Failure distrust(int verify_error, const x509_st* certificate, const x509_st* at, Role role,

@@ -2,6 +2,7 @@
 #include "lib/proto/tls/session.h"
 
 #include "lib/base/assert.h"
+#include "lib/base/hash.h"
 #include "lib/proto/tls/failure.h"
 
 #include <openssl/bio.h>
@@ -67,11 +68,8 @@ BIO_METHOD* Session::bio_method() {
   return method;
 }
 
-Session::Session(std::shared_ptr<const Context> context, const std::string& server_name,
-                 Resumption* resumption)
+Session::Session(std::shared_ptr<const Context> context, Unnamed)
     : context_(std::move(context)),
-      resumption_(resumption),
-      server_name_(server_name),
       in_(std::make_unique_for_overwrite<std::byte[]>(kBufferBytes)),
       out_(std::make_unique_for_overwrite<std::byte[]>(kBufferBytes)) {
   ssl_ = SSL_new(context_->handle_);
@@ -83,9 +81,17 @@ Session::Session(std::shared_ptr<const Context> context, const std::string& serv
   SSL_set_app_data(ssl_, this);
   if (context_->role() == Role::server) {
     SSL_set_accept_state(ssl_);
-    return;
+  } else {
+    SSL_set_connect_state(ssl_);
   }
-  SSL_set_connect_state(ssl_);
+}
+
+Session::Session(std::shared_ptr<const Context> context, const std::string& server_name,
+                 Resumption* resumption)
+    : Session(std::move(context), Unnamed()) {
+  resumption_ = resumption;
+  server_name_ = server_name;
+  if (context_->role() == Role::server) return;
   if (!set_server_name()) {
     static_cast<void>(fail({ErrorKind::invalid_argument, 0,
                             "TLS: '" + server_name_ + "' is no name that a certificate can have"}));
@@ -145,7 +151,8 @@ Step Session::after(int result) {
       break;
   }
   const bool distrusted = ERR_GET_REASON(ERR_peek_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED;
-  Failure why = take_failure(context_->role());
+  Failure why = context_->pre_shared_keys() ? take_key_failure(context_->role(), key_offered_)
+                                            : take_failure(context_->role());
   return fail(distrusted && !distrust_.text.empty() ? std::move(distrust_) : std::move(why));
 }
 
@@ -163,7 +170,12 @@ Step Session::handshake() {
   if (size != 0 && std::string_view(reinterpret_cast<const char*>(protocol), size) != "http/1.1") {
     return fail({ErrorKind::protocol, 0, "TLS: the server chose a protocol that was not offered"});
   }
+  // A peer that went by a certificate has not shown that it holds the key.
+  if (context_->pre_shared_keys() && SSL_session_reused(ssl_) != 1) {
+    return fail({ErrorKind::permission_denied, 0, "TLS: the peer did not use the key"});
+  }
   established_ = true;
+  wipe(key_.key);
   return step;
 }
 

@@ -18,6 +18,7 @@
 #include <netstor/result.h>
 
 #include "lib/proto/tls/context.h"
+#include "lib/proto/tls/pre_shared_key.h"
 
 #include <cstddef>
 #include <memory>
@@ -27,13 +28,14 @@
 
 struct bio_st;
 struct bio_method_st;
+struct evp_md_st;
 struct ssl_st;
 struct x509_store_ctx_st;
 
 namespace netstor::tls {
 
-/// For Error: Origin::tls. permission_denied: a certificate, ours or the peer's; unsupported: no version or
-/// cipher in common; protocol: what came is no TLS, or was altered; disconnected: cut off.
+/// For Error: Origin::tls. permission_denied: a certificate or key, ours or the peer's; unsupported: no
+/// version or cipher in common; protocol: what came is no TLS, or was altered; disconnected: cut off.
 struct Failure {
   ErrorKind kind = ErrorKind::internal;
   std::int32_t native = 0;  ///< X509_V_ERR_… of a certificate that was not believed, else OpenSSL's reason
@@ -50,6 +52,10 @@ class Session {
   /// A client checks that the certificate is for `server_name` (a name or an IP address), and says it.
   Session(std::shared_ptr<const Context> context, const std::string& server_name,
           Resumption* resumption = nullptr);
+  /// By a pre-shared key: a client with the one that it holds, a server that looks it up. The context is one
+  /// of keys. `keys` outlives the handshake.
+  Session(std::shared_ptr<const Context> context, PreSharedKey key);
+  Session(std::shared_ptr<const Context> context, KeyFinder& keys);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -73,22 +79,36 @@ class Session {
   [[nodiscard]] std::string_view version() const noexcept;  ///< "TLSv1.3"
   [[nodiscard]] std::string_view cipher() const noexcept;
   [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
+  /// Of the key by which the client has proved itself, once established. Empty without pre-shared keys.
+  [[nodiscard]] const std::string& identity() const noexcept { return key_.identity; }
+  /// Server: whether the client offered a key at all.
+  [[nodiscard]] bool key_offered() const noexcept { return key_offered_; }
 
  private:
   friend class Context;
+  struct Unnamed {};
+  Session(std::shared_ptr<const Context> context, Unnamed);
   static bio_method_st* bio_method();
   static int bio_read(bio_st* bio, char* into, std::size_t size, std::size_t* bytes);
   static int bio_write(bio_st* bio, const char* from, std::size_t size, std::size_t* bytes);
   static long bio_control(bio_st* bio, int command, long number, void* pointer);
   static int verified(int good, x509_store_ctx_st* store);
   static int new_session(ssl_st* ssl, ssl_session_st* session);
+  static int use_key(ssl_st* ssl, const evp_md_st* hash, const unsigned char** identity,
+                     std::size_t* identity_size, ssl_session_st** session);
+  static int find_key(ssl_st* ssl, const unsigned char* identity, std::size_t size, ssl_session_st** session);
+  static int saw_hello(ssl_st* ssl, int* alert, void* context);
+  void look_up(std::string_view extension);
   bool set_server_name();
   Step after(int result);
   Step fail(Failure why);
 
   std::shared_ptr<const Context> context_;
-  Resumption* resumption_;
+  Resumption* resumption_ = nullptr;
   std::string server_name_;
+  KeyFinder* finder_ = nullptr;
+  PreSharedKey key_;
+  bool key_offered_ = false;
   ssl_st* ssl_ = nullptr;
   std::unique_ptr<std::byte[]> in_;
   std::unique_ptr<std::byte[]> out_;
