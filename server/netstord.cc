@@ -108,6 +108,7 @@ class Server {
   std::optional<Failure> listen_metrics();
   std::optional<Failure> open_state();
   std::optional<Failure> start_runtime();
+  std::optional<Failure> read_keys();
   std::optional<Failure> start_target();
   std::optional<Failure> serve(ServedVolume& volume);
   std::optional<Failure> start_buckets();
@@ -125,6 +126,7 @@ class Server {
   std::optional<store::StateDirectory> state_;
   std::vector<ServedVolume> volumes_;
   std::vector<nvmf::HostSecrets> host_secrets_;
+  std::vector<nvmf::HostTlsKey> tls_keys_;
   std::optional<Runtime> runtime_;
   net::Warnings warnings_{log_warning};
   std::unique_ptr<nvmf::Target> target_;
@@ -186,13 +188,28 @@ std::optional<Failure> Server::start_runtime() {
   return std::nullopt;
 }
 
-std::optional<Failure> Server::start_target() {
+std::optional<Failure> Server::read_keys() {
   if (!options_.host_keys.empty()) {
     auto secrets = read_host_keys(options_.host_keys);
     if (!secrets) return failed(Exit::usage, std::move(secrets).error().with_context("--host-keys"));
     host_secrets_ = *std::move(secrets);
   }
+  if (!options_.tls_keys.empty()) {
+    auto keys = read_tls_keys(options_.tls_keys);
+    if (!keys) return failed(Exit::usage, std::move(keys).error().with_context("--tls-keys"));
+    tls_keys_ = *std::move(keys);
+  }
+  return std::nullopt;
+}
+
+std::optional<Failure> Server::start_target() {
+  if (auto failure = read_keys()) return failure;
   nvmf::TargetConfig config;
+  if (!tls_keys_.empty()) {
+    auto tls = tls::Context::make({.role = tls::Role::server, .pre_shared_keys = true});
+    if (!tls) return failed(Exit::failed, tls.error());
+    config.tls = *std::move(tls);
+  }
   config.connections_max = (options_.connections_max + options_.shards - 1) / options_.shards;
   config.warnings = &warnings_;
   config.slow_limit = slow_limit_of(options_);
@@ -218,6 +235,7 @@ std::optional<Failure> Server::serve(ServedVolume& volume) {
                                     .firmware = {},
                                     .hosts = options_.allowed_hosts,
                                     .secrets = host_secrets_,
+                                    .tls_keys = tls_keys_,
                                     .nsid_max = 1,
                                     .limits = {}})
                    .get();
@@ -266,7 +284,10 @@ std::optional<Failure> Server::listen_s3() {
 std::optional<Failure> Server::listen() {
   for (const Address& asked : options_.listen) {
     const std::string reachable = reachable_host(asked.host, options_.advertise);
-    auto address = target_->listen({.address = asked, .advertised_host = reachable}).get();
+    const nvmf::TlsUse tls = tls_keys_.empty()       ? nvmf::TlsUse::none
+                             : options_.tls_required ? nvmf::TlsUse::required
+                                                     : nvmf::TlsUse::offered;
+    auto address = target_->listen({.address = asked, .tls = tls, .advertised_host = reachable}).get();
     if (!address) return cannot_listen(address.error(), "--listen");
     report_.listening.push_back(*address);
     report_.reachable.push_back({.host = reachable, .port = address->port});
@@ -284,6 +305,7 @@ std::optional<Failure> Server::announce() {
   }
   report_.shards = options_.shards;
   report_.allowed_hosts = options_.allowed_hosts;
+  if (!tls_keys_.empty()) report_.tls = options_.tls_required ? "required" : "offered";
   report_.volumes = &volumes_;
   if (buckets_.started()) {
     report_.buckets = buckets_.names();

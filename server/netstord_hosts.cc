@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t kFileBytesMax = 1 << 20;
 
-Result<nvmf::HostSecrets> parse_line(std::istream& words) {
+Result<nvmf::HostSecrets> parse_secrets(std::istream& words) {
   nvmf::HostSecrets host;
   std::string secret, own, more;
   words >> host.host_nqn >> secret >> own >> more;
@@ -28,10 +28,23 @@ Result<nvmf::HostSecrets> parse_line(std::istream& words) {
   return host;
 }
 
-}  // namespace
+Result<nvmf::HostTlsKey> parse_key(std::istream& words) {
+  nvmf::HostTlsKey host;
+  std::string key, form, more;
+  words >> host.host_nqn >> key >> form >> more;
+  if (auto good = store::check_nqn(host.host_nqn); !good) return std::move(good).error();
+  if (key.empty() || !more.empty() || !(form.empty() || form == "old-libnvme"))
+    return Error(ErrorKind::invalid_argument, "expected HOST-NQN KEY [old-libnvme]");
+  NETSTOR_TRY_RETURN(host.key, nvme::parse_tls_key(key));
+  if (!form.empty()) host.derivation = nvme::TlsDerivation::old_libnvme;
+  return host;
+}
 
-Result<std::vector<nvmf::HostSecrets>> parse_host_keys(std::string_view text, std::string_view what) {
-  std::vector<nvmf::HostSecrets> hosts;
+/// A host for each line that says something.
+template <class Host>
+Result<std::vector<Host>> parse_lines(std::string_view text, std::string_view what,
+                                      Result<Host> (*parse_line)(std::istream&)) {
+  std::vector<Host> hosts;
   unsigned number = 0;
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
@@ -42,7 +55,7 @@ Result<std::vector<nvmf::HostSecrets>> parse_host_keys(std::string_view text, st
     const std::string where = std::string(what) + ", line " + std::to_string(number);
     auto host = parse_line(words);
     if (!host) return std::move(host).error().with_context(where);
-    for (const nvmf::HostSecrets& other : hosts) {
+    for (const Host& other : hosts) {
       if (other.host_nqn == host->host_nqn)
         return Error(ErrorKind::invalid_argument, where + ": this host has a line already");
     }
@@ -52,11 +65,29 @@ Result<std::vector<nvmf::HostSecrets>> parse_host_keys(std::string_view text, st
   return hosts;
 }
 
-Result<std::vector<nvmf::HostSecrets>> read_host_keys(const std::string& path) {
+template <class Hosts>
+Result<Hosts> read_lines(const std::string& path,
+                         Result<Hosts> (*parse)(std::string_view, std::string_view)) {
   NETSTOR_TRY_RETURN(std::string text, store::read_secret_file(path, kFileBytesMax));
-  auto hosts = parse_host_keys(text, path);
+  auto hosts = parse(text, path);
   wipe(std::as_writable_bytes(std::span(text)));
   return hosts;
+}
+
+}  // namespace
+
+Result<std::vector<nvmf::HostSecrets>> parse_host_keys(std::string_view text, std::string_view what) {
+  return parse_lines(text, what, &parse_secrets);
+}
+Result<std::vector<nvmf::HostSecrets>> read_host_keys(const std::string& path) {
+  return read_lines(path, &parse_host_keys);
+}
+
+Result<std::vector<nvmf::HostTlsKey>> parse_tls_keys(std::string_view text, std::string_view what) {
+  return parse_lines(text, what, &parse_key);
+}
+Result<std::vector<nvmf::HostTlsKey>> read_tls_keys(const std::string& path) {
+  return read_lines(path, &parse_tls_keys);
 }
 
 }  // namespace netstor::server

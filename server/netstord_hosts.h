@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// The file of --host-keys: hosts that have to prove who they are (DH-HMAC-CHAP), a line each, `#` begins a
-// comment:
+// Files of keys that hosts hold, a line each, `#` begins a comment. That of --host-keys: hosts that have to
+// prove who they are (DH-HMAC-CHAP):
 //
 //   HOST-NQN SECRET [CONTROLLER-SECRET]
 //
 // with secrets as `nvme gen-dhchap-key` prints them. The third proves the subsystem to that host. A host that
-// the file does not name is refused. docs/formats/host-keys.md.
+// the file does not name is refused. docs/formats/host-keys.md. And that of --tls-keys: hosts that connect
+// over TLS:
+//
+//   HOST-NQN KEY [old-libnvme]
+//
+// with keys as `nvme gen-tls-key` prints them. docs/formats/tls-keys.md.
 
 #include <string>
 #include <string_view>
@@ -20,5 +25,8 @@ namespace netstor::server {
 Result<std::vector<nvmf::HostSecrets>> parse_host_keys(std::string_view text, std::string_view what);
 /// permission_denied when others than the owner have rights to the file.
 Result<std::vector<nvmf::HostSecrets>> read_host_keys(const std::string& path);
+
+Result<std::vector<nvmf::HostTlsKey>> parse_tls_keys(std::string_view text, std::string_view what);
+Result<std::vector<nvmf::HostTlsKey>> read_tls_keys(const std::string& path);
 
 }  // namespace netstor::server

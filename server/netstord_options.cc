@@ -36,12 +36,13 @@ constexpr const char* kMore =
     "  netstord --volume data=100GiB --volume ram=4GiB,store=memory\n"
     "  netstord --bucket photos --bucket public,anonymous=read+list\n"
     "  netstord --listen 127.0.0.1:0 --port-file port    for scripts: any free port, written to a file\n\n"
-    "NVMe/TCP as served here neither encrypts nor proves who a host is: --allow-host goes by what hosts say "
-    "of\n"
-    "themselves. Listen only on networks that you trust.\n\n"
-    "S3 requests are signed with a key of the keys file, or the bucket grants anonymous access. What they "
-    "carry is\n"
-    "not encrypted.\n\n"
+    "Left alone, NVMe/TCP neither encrypts nor proves who a host is: --allow-host goes by what hosts say of\n"
+    "themselves. --tls-keys encrypts and proves both ends, --host-keys proves a host; without either, listen "
+    "only\n"
+    "on networks that you trust.\n\n"
+    "S3 requests are signed with a key of the keys file, or the bucket grants anonymous access. --s3-cert "
+    "encrypts\n"
+    "what they carry.\n\n"
     "SIGTERM or SIGINT (Ctrl-C) stops the server: commands under way are answered, files are flushed. A "
     "second\n"
     "signal ends it at once.\n\n"
@@ -119,6 +120,17 @@ void add_network_options(CLI::App& app, ServerOptions& options, std::vector<std:
          "each: "
          "HOST-NQN SECRET [CONTROLLER-SECRET], as `nvme gen-dhchap-key` makes them; its mode has to be 0600")
       ->type_name("FILE");
+  app.add_option(
+         "--tls-keys", options.tls_keys,
+         "Serve volumes over TLS 1.3, to hosts by pre-shared keys. A line each: HOST-NQN KEY, as `nvme "
+         "gen-tls-key` makes them; its mode has to be 0600")
+      ->type_name("FILE");
+  app.add_option_function<std::string>(
+         "--tls", [&options](const std::string& use) { options.tls_required = use == "required"; },
+         "With --tls-keys: required, or offered: hosts without a key may connect without TLS. Default: "
+         "required")
+      ->type_name("USE")
+      ->check(CLI::IsMember({"required", "offered"}).description(""));
   app.add_option("--max-connections", options.connections_max, "Connections in all; further ones are closed")
       ->type_name("N")
       ->check(CLI::Range(1U, 1'000'000U))

@@ -62,6 +62,8 @@ struct ServerOptions {
   std::optional<std::uint64_t> memory_bytes;
   std::vector<std::string> allowed_hosts;
   std::string host_keys;  ///< empty: no host has to prove who it is
+  std::string tls_keys;   ///< empty: no TLS for volumes
+  bool tls_required = true;
   bool json = false;
   int ready_fd = -1;
   std::string port_file;

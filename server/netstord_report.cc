@@ -126,6 +126,7 @@ std::string text_of(const Report& report) {
   if (report.allowed_hosts.empty()) out << "any that can reach it (--allow-host)";
   for (std::size_t i = 0; i < report.allowed_hosts.size(); ++i)
     out << (i > 0 ? ", " : "") << report.allowed_hosts[i];
+  if (!report.tls.empty()) out << "\n  tls     " << report.tls << " for volumes (--tls-keys)";
   out << "\n  listen  ";
   bool local = true;
   for (std::size_t i = 0; i < report.listening.size(); ++i) {
@@ -145,6 +146,7 @@ std::string json_of(const Report& report) {
                  {"io_driver", {{"name", report.io_driver}, {"reason", report.io_driver_why}}},
                  {"shards", report.shards},
                  {"allowed_hosts", report.allowed_hosts},
+                 {"tls", report.tls.empty() ? "none" : report.tls},
                  {"listen", json::array()},
                  {"volumes", json::array()}};
   for (std::size_t i = 0; i < report.listening.size(); ++i) {

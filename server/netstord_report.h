@@ -18,6 +18,7 @@ struct Report {
   std::string io_driver_why;  ///< empty: it is the preferred one
   unsigned shards = 1;
   std::vector<std::string> allowed_hosts;
+  std::string tls;  ///< for volumes: "required", "offered"; empty: none
   const std::vector<ServedVolume>* volumes = nullptr;
   std::vector<Address> s3_listening;
   std::vector<Address> s3_reachable;

@@ -27,6 +27,7 @@ Operations open_volume(const std::string& uri, const py::kwargs& given) {
       .take("queue_depth", options.queue_depth)
       .take("queues", options.queues);
   words.take("host_secret", options.host_secret).take("controller_secret", options.controller_secret);
+  words.take("tls_key", options.tls_key);
   words.take("header_digest", options.header_digest).take("data_digest", options.data_digest);
   words.take_seconds("connect_timeout", options.connect_timeout)
       .take_seconds("io_timeout", options.io_timeout);
@@ -190,6 +191,7 @@ void bind_volume(py::module_& module) {
       .def_readonly("service", &DiscoveredSubsystem::service, "Its port.")
       .def_readonly("nqn", &DiscoveredSubsystem::nqn, "Its name.")
       .def_readonly("discovery", &DiscoveredSubsystem::discovery, "Is it another discovery service?")
+      .def_readonly("tls_required", &DiscoveredSubsystem::tls_required, "Does it ask for a tls_key?")
       .def_readonly("uri", &DiscoveredSubsystem::uri, "To open its first namespace with.");
   py::class_<PyVolume>(module, "Volume")
       .def_property_readonly("uri", [](const PyVolume& self) { return self.use().uri(); })

@@ -67,6 +67,11 @@ struct VolumeOptions {
   /// the second, a controller that does not prove itself is.
   std::string host_secret{};
   std::string controller_secret{};
+  /// NVMe/TCP over TLS 1.3 by a pre-shared key, as `nvme gen-tls-key` prints them: "NVMeTLSkey-1:…:". With a
+  /// key, each connection is encrypted or not made; a target that does not know it for host_nqn, or does not
+  /// speak TLS, is answered permission_denied or protocol. Goes together with host_secret. Payload is then
+  /// copied in user space (Metrics::copied_bytes). Kept in memory while the volume is open, never logged.
+  std::string tls_key{};
 };
 
 /// Options of one read, write, … .

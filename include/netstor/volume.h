@@ -106,8 +106,9 @@ struct DiscoveredSubsystem {
   std::string address;
   std::string service;  ///< port
   std::string nqn;
-  bool discovery = false;  ///< a referral to another discovery service
-  std::string uri;         ///< to open its namespace 1; empty where this build has no driver for it
+  bool discovery = false;     ///< a referral to another discovery service
+  bool tls_required = false;  ///< VolumeOptions::tls_key is asked for
+  std::string uri;            ///< to open its namespace 1; empty where this build has no driver for it
 };
 
 /// Asks the discovery service at `uri` (nvme+tcp://host[:port]) what it offers. Any thread.

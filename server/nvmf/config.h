@@ -10,6 +10,8 @@
 
 #include "lib/proto/nvme/controller_view.h"
 #include "lib/proto/nvme/dhchap.h"
+#include "lib/proto/nvme/tls_psk.h"
+#include "lib/proto/tls/context.h"
 #include "server/net/warnings.h"
 
 namespace netstor::nvmf {
@@ -26,6 +28,8 @@ struct TargetConfig {
   Duration slow_limit = Duration::max();
   bool allow_header_digest = true;
   bool allow_data_digest = true;
+  /// For listeners that speak TLS: a server's, of pre-shared keys.
+  std::shared_ptr<const tls::Context> tls = nullptr;
   /// Who hears of faults; null: nobody. Outlives the target.
   net::Warnings* warnings = nullptr;
 };
@@ -36,6 +40,13 @@ struct HostSecrets {
   nvme::AuthSecrets secrets;
 };
 
+/// By which a host and a subsystem know each other below NVMe/TCP, and how either derives from it.
+struct HostTlsKey {
+  std::string host_nqn;
+  nvme::TlsKey key;
+  nvme::TlsDerivation derivation = nvme::TlsDerivation::standard;
+};
+
 struct SubsystemConfig {
   std::string nqn;
   std::string serial;
@@ -44,12 +55,18 @@ struct SubsystemConfig {
   std::vector<std::string> hosts = {};  ///< host NQNs that may connect; empty: all
   /// Each queue of these hosts has to authenticate. When there are any, other hosts are refused.
   std::vector<HostSecrets> secrets = {};
+  /// These hosts connect over TLS alone, wherever it is spoken.
+  std::vector<HostTlsKey> tls_keys = {};
   std::uint32_t nsid_max = 64;
   nvme::ControllerLimits limits = {};
 };
 
+/// Offered: TLS for those who begin with it; a host that has a key has to.
+enum class TlsUse : std::uint8_t { none, offered, required };
+
 struct ListenConfig {
   Address address;
+  TlsUse tls = TlsUse::none;
   /// What discovery tells hosts to connect to; empty: `address`.
   std::string advertised_host = {};
 };
@@ -60,6 +77,7 @@ struct Directory {
     std::string host;
     std::uint16_t port = 0;
     std::uint16_t port_id = 0;
+    TlsUse tls = TlsUse::none;
   };
   std::uint64_t generation = 1;
   std::vector<std::shared_ptr<const SubsystemConfig>> subsystems;

@@ -37,8 +37,10 @@ Connection::Connection(TargetShard& shard, std::uint64_t id, std::unique_ptr<Lin
 
 Connection::~Connection() { NETSTOR_ASSERT(link_closed_ && !flush_scheduled_ && !alarm_.armed()); }
 
-void Connection::start() {
+void Connection::start(TlsUse tls) {
   shard_.loop().arm(alarm_, shard_.loop().now() + shard_.config().connect_timeout);
+  if (tls == TlsUse::offered) return look_at_first_byte();
+  if (tls == TlsUse::required) begin_tls();
   receive();
 }
 
@@ -63,7 +65,11 @@ void Connection::receive_rest() {
 void Connection::received() {
   receiving_ = false;
   if (closing_) return;
-  if (!recv_.result.ok || recv_.result.bytes == 0) return end();
+  if (!recv_.result.ok || recv_.result.bytes == 0) {
+    tell_of_handshake();
+    return end();
+  }
+  if (recv_.peek) return saw_first_byte();
   if (lingering_) return receive_rest();
   if (draining_) return;
   queue_.received(recv_.result.bytes);
@@ -192,7 +198,10 @@ void Connection::on_timer() {
   if (closing_) return;
   const Time now = shard_.loop().now();
   // Never connected, drained for too long, or the peer has not read its TermReq.
-  if (!queue_.connected() || lingering_ || now >= drain_deadline_) return end();
+  if (!queue_.connected() || lingering_ || now >= drain_deadline_) {
+    tell_of_handshake();
+    return end();
+  }
   if (!let_in() && now >= authentication_deadline_) return end();
   if (hosted_ == nullptr) return arm_timer();
   // Keep alive: the host is taken for dead, and all of its queues end with this one (NVMe Base 2.0, "Keep

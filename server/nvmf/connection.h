@@ -6,6 +6,7 @@
 //   connection.cc        link to queue and back, one receive and one send in flight, end and drain
 //   connection_io.cc     I/O commands to the store and back
 //   connection_admin.cc  Connect, admin commands, events, keep alive
+//   connection_tls.cc    the handshake of TLS, and whose key it was
 //   connection_auth.cc   a host that has to prove who it is, before anything else
 //   connection_count.cc  what is counted of every command
 //
@@ -24,6 +25,7 @@
 #include "lib/proto/nvme/target_queue.h"
 #include "server/nvmf/io_request.h"
 #include "server/nvmf/shard_subsystem.h"
+#include "transports/tls_link.h"
 
 namespace netstor::nvmf {
 
@@ -35,7 +37,7 @@ class Connection final : public nvme::tcp::TargetOwner {
   Connection(TargetShard& shard, std::uint64_t id, std::unique_ptr<Link> link);
   ~Connection();
 
-  void start();
+  void start(TlsUse tls);
   std::uint64_t id() const noexcept { return id_; }
   /// Closes, whatever is under way. What was accepted by a store is still done there.
   void end();
@@ -98,6 +100,13 @@ class Connection final : public nvme::tcp::TargetOwner {
   void end_count(const nvme::tcp::TargetRequest& request);
   void tell_of_slow(const nvme::tcp::TargetRequest& request, Duration took);
 
+  // connection_tls.cc
+  void look_at_first_byte();
+  void saw_first_byte();
+  void begin_tls();
+  void tell_of_handshake();
+  bool fits_key(const nvme::ConnectData& data) const;
+
   // connection_io.cc
   void read(nvme::tcp::TargetRequest& request, IoRequest& io);
   void write(nvme::tcp::TargetRequest& request, IoRequest& io);
@@ -119,6 +128,7 @@ class Connection final : public nvme::tcp::TargetOwner {
   TargetShard& shard_;
   nvme::tcp::TargetQueue queue_;
   std::unique_ptr<Link> link_;
+  TlsLink* tls_ = nullptr;  // link_, when it is one
   const std::uint64_t id_;
   std::unique_ptr<IoRequest[]> io_;  // one for each node of the queue
   ShardSubsystem* subsystem_ = nullptr;

@@ -17,6 +17,12 @@ using nvme::tcp::TargetRequest;
 
 void Connection::connect(TargetRequest& request, const nvme::Connect& connect,
                          const nvme::ConnectData& data) {
+  if (!fits_key(data)) {
+    const nvme::Status status = nvme::refused(nvme::FabricsStatus::connect_invalid_host);
+    ++shard_.counters().refused_tls[tls_ != nullptr ? TlsRefusal::other_host : TlsRefusal::missing];
+    warn_of_refusal(data, status);
+    return queue_.refuse(request, status, {});
+  }
   if (connect.qid == 0) return connect_admin(request, connect, data);
   spawn(connect_io(request, connect, data)).detach();
 }

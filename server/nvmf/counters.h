@@ -40,6 +40,16 @@ struct Timing {
   bool held = false;  ///< an Asynchronous Event Request: it waits for something to happen
 };
 
+/// Why a host did not come in over TLS.
+enum class TlsRefusal : std::uint8_t {
+  missing,     ///< Connect: the host has a key, and came without TLS
+  no_key,      ///< handshake: no key was named
+  key,         ///< handshake: a key that is not known, or not the one that it is named to be
+  broken,      ///< handshake: no TLS, or cut off
+  other_host,  ///< Connect: by the key of another host or subsystem
+};
+std::string_view to_string(TlsRefusal why) noexcept;
+
 struct Counters {
   /// From the command's arrival to its answer's departure, as the shard's clock sees it; refused ones too.
   std::array<net::Latency, kIoCounters> requests{};
@@ -52,6 +62,7 @@ struct Counters {
   std::map<std::uint16_t, std::uint64_t> errors{};
   std::map<std::uint16_t, std::uint64_t> refused_connects{};
   std::map<nvme::AuthFailure, std::uint64_t> failed_authentications{};
+  std::map<TlsRefusal, std::uint64_t> refused_tls{};
 
   static std::uint16_t kind_of(nvme::Status status) noexcept { return status.raw() & 0x7FFu; }
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "lib/wire/fabrics/nqn.h"
+#include "server/nvmf/tls_keys.h"
 
 namespace netstor::nvmf {
 
@@ -57,12 +58,14 @@ const nvme::AuthSecrets* ShardSubsystem::secrets_of(std::string_view host_nqn) c
 
 std::uint64_t ShardSubsystem::paths(std::string_view host_nqn, std::vector<nvme::PathView>& out) const {
   const auto add = [&](const Directory::Path& path, std::string_view nqn, bool discovery) {
+    const bool has_key = path.tls == TlsUse::offered && tls_key_of(*directory_, nqn, host_nqn) != nullptr;
     out.push_back({.nqn = std::string(nqn),
                    .host = path.host,
                    .port = path.port,
                    .port_id = path.port_id,
                    .ipv6 = path.host.find(':') != std::string::npos,
-                   .discovery = discovery});
+                   .discovery = discovery,
+                   .secure_channel = path.tls == TlsUse::required || has_key});
   };
   for (const Directory::Path& path : directory_->paths) {
     add(path, nvme::kDiscoveryNqn, true);

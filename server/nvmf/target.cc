@@ -337,13 +337,17 @@ Task<void> Target::do_resize(std::string nqn, std::uint32_t nsid) {
 
 // ---- Listening, and the end.
 
-void Target::deal(const Ticket& ticket, const std::string& peer) {
+void Target::deal(const Ticket& ticket, const std::string& peer, TlsUse tls) {
   next_shard_ = (next_shard_ + 1) % static_cast<unsigned>(shards_.size());
   TargetShard* const shard = shards_[next_shard_];
-  runtime_.shard(next_shard_).run_on([shard, ticket, peer] { shard->adopt(ticket, peer); }).detach();
+  runtime_.shard(next_shard_)
+      .run_on([shard, ticket, peer, tls] { shard->adopt(ticket, peer, tls); })
+      .detach();
 }
 
 Task<Address> Target::do_listen(ListenConfig config) {
+  if (config.tls != TlsUse::none && config_.tls == nullptr)
+    co_return invalid("listen: TLS is asked for, and the target has no context for it");
   auto locking = lock();
   auto locked = co_await std::move(locking);
   static_cast<void>(locked);
@@ -354,13 +358,15 @@ Task<Address> Target::do_listen(ListenConfig config) {
   }
   auto acceptor = std::make_unique<net::Acceptor>(
       shards_[0]->loop(), std::move(*listener),
-      [this](const Ticket& ticket, const std::string& peer) { deal(ticket, peer); }, config_.warnings);
+      [this, tls = config.tls](const Ticket& ticket, const std::string& peer) { deal(ticket, peer, tls); },
+      config_.warnings);
   const Address address = acceptor->address();
   acceptor->start();
   acceptors_.push_back(std::move(acceptor));
   paths_.push_back({.host = config.advertised_host.empty() ? address.host : config.advertised_host,
                     .port = address.port,
-                    .port_id = static_cast<std::uint16_t>(paths_.size() + 1)});
+                    .port_id = static_cast<std::uint16_t>(paths_.size() + 1),
+                    .tls = config.tls});
   auto publishing = publish();
   Result<void> done = co_await std::move(publishing);
   unlock();

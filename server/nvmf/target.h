@@ -91,7 +91,7 @@ class Target {
   Task<void> open_everywhere(std::string nqn, std::uint32_t nsid, store::StoredVolume& volume);
   Task<void> close_everywhere(std::string nqn, std::uint32_t nsid);
   Task<void> tell_everywhere(std::string nqn, std::uint32_t nsid);
-  void deal(const Ticket& ticket, const std::string& peer);
+  void deal(const Ticket& ticket, const std::string& peer, TlsUse tls);
   /// `function(TargetShard&)` on every shard, one after the other; the first error ends it.
   template <class F>
   Task<void> on_each(F function);

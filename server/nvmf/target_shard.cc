@@ -41,6 +41,7 @@ TargetShard::TargetShard(Runtime& runtime, unsigned index, PortContext& context,
       pool_(config.buffer_bytes),
       slow_limit_(config.slow_limit),
       directory_(std::make_shared<Directory>()),
+      tls_keys_(directory_),
       discovery_(discovery_config(), directory_, true) {}
 
 TargetShard::~TargetShard() { NETSTOR_ASSERT(connections_.empty()); }
@@ -61,7 +62,7 @@ ShardFacts TargetShard::facts() const {
 
 // ---- Connections.
 
-void TargetShard::adopt(const Ticket& ticket, const std::string& peer) {
+void TargetShard::adopt(const Ticket& ticket, const std::string& peer, TlsUse tls) {
   if (draining_) return port_.refuse(ticket);
   if (connections_.size() >= config_.connections_max) {
     ++counters_.turned_away;
@@ -78,7 +79,7 @@ void TargetShard::adopt(const Ticket& ticket, const std::string& peer) {
   auto connection = std::make_unique<Connection>(*this, id, std::move(*link));
   Connection& started = *connection;
   connections_.emplace(id, std::move(connection));
-  started.start();
+  started.start(tls);
 }
 
 void TargetShard::close_connection(std::uint64_t id) {

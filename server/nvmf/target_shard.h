@@ -15,6 +15,7 @@
 
 #include "server/net/chunk_pool.h"
 #include "server/nvmf/connection.h"
+#include "server/nvmf/tls_keys.h"
 
 namespace netstor::nvmf {
 
@@ -60,7 +61,7 @@ class TargetShard {
   Port& port() noexcept { return port_; }
 
   // ---- Connections.
-  void adopt(const Ticket& ticket, const std::string& peer);
+  void adopt(const Ticket& ticket, const std::string& peer, TlsUse tls);
   /// `text()` is asked for only when somebody hears it.
   template <class Text>
   void warn(net::Warnings::Kind kind, Text text) {
@@ -81,6 +82,13 @@ class TargetShard {
   void serve_waiting() {
     if (first_waiting_ != nullptr) [[unlikely]]
       serve_waiting_connections();
+  }
+
+  // ---- TLS.
+  TlsKeys& tls_keys() noexcept { return tls_keys_; }
+  /// A host that has a key has to use it.
+  bool may_connect_plain(std::string_view subsystem_nqn, std::string_view host_nqn) const {
+    return tls_key_of(*directory_, subsystem_nqn, host_nqn) == nullptr;
   }
 
   // ---- Subsystems.
@@ -127,6 +135,7 @@ class TargetShard {
   Counters counters_;
   Duration slow_limit_;
   std::shared_ptr<const Directory> directory_;
+  TlsKeys tls_keys_;
   ShardSubsystem discovery_;
   std::unordered_map<std::string, std::unique_ptr<ShardSubsystem>> subsystems_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;

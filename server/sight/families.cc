@@ -135,6 +135,10 @@ void write_target(Exposition& out, const std::vector<nvmf::ShardFacts>& shards,
              "DH-HMAC-CHAP exchanges in which a host did not prove itself, by reason.");
   by_kind(out, shards, &nvmf::Counters::failed_authentications, "reason",
           [](nvme::AuthFailure why) { return nvme::to_string(why); });
+  out.family("netstor_nvme_tls_refused_total", Exposition::counter,
+             "Connections of volumes that did not come about for what TLS or its keys said, by reason.");
+  by_kind(out, shards, &nvmf::Counters::refused_tls, "reason",
+          [](nvmf::TlsRefusal why) { return nvmf::to_string(why); });
   each_shard(out, shards, "netstor_nvme_in_flight", Exposition::gauge,
              "Commands between arrival and departure, held Asynchronous Event Requests too.",
              [](const Facts& facts) { return facts.counters.in_flight; });

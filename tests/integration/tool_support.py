@@ -16,14 +16,14 @@ READY_SECONDS = 60  # sanitizers and busy machines take their time
 
 
 @contextlib.contextmanager
-def netstord(program, folder, volumes, port=0, end="terminate"):
+def netstord(program, folder, volumes, port=0, end="terminate", more=()):
     """A server with these volumes ("NAME=SIZE,store=memory"); answers "nvme+tcp://HOST:PORT". With
     end="kill" it is not asked in the end."""
     port_file = pathlib.Path(folder) / "port"
     port_file.unlink(missing_ok=True)
     log = pathlib.Path(folder) / "netstord.log"
     command = [program, "--listen", f"127.0.0.1:{port}", "--state", str(pathlib.Path(folder) / "state"),
-               "--port-file", str(port_file)]
+               "--port-file", str(port_file), *more]
     for volume in volumes:
         command += ["--volume", volume]
     with open(log, "wb") as output:
@@ -50,6 +50,17 @@ def connections_to(port):
     """How many established connections a port of this machine has."""
     lines = pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
     return sum(line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "01" for line in lines)
+
+
+def wait_until_listens(port):
+    """Without connecting: some servers take one connection alone."""
+    limit = time.monotonic() + READY_SECONDS
+    while time.monotonic() < limit:
+        lines = pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if any(line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A" for line in lines):
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"nobody listened on port {port} within {READY_SECONDS} s")
 
 
 class Answer:

@@ -34,6 +34,9 @@ void add_connection(CLI::App& verb, Common& common) {
   verb.add_option("--controller-secret", common.controller_secret,
                   "A file with what the server has to prove itself by")
       ->type_name("FILE");
+  verb.add_option("--tls-key", common.tls_key,
+                  "A file (mode 0600) with the key from `nvme gen-tls-key`: connect over TLS alone")
+      ->type_name("FILE");
   verb.add_flag("--digests", common.digests, "Ask for CRC32C over headers and payloads");
 }
 
@@ -59,15 +62,6 @@ Result<Runtime> start_runtime(const Common& common, RuntimeOptions options) {
   return Runtime::start(options);
 }
 
-VolumeOptions volume_options(const Common& common) {
-  VolumeOptions options;
-  options.host_nqn = common.host_nqn;
-  options.connect_timeout =
-      std::chrono::duration_cast<Duration>(std::chrono::duration<double>(common.timeout_s));
-  options.header_digest = options.data_digest = common.digests;
-  return options;
-}
-
 namespace {
 
 // A secret is never on a command line, where every user of the machine can read it.
@@ -90,6 +84,18 @@ Result<std::string> read_secret(const std::string& path) {
 
 }  // namespace
 
+Result<VolumeOptions> volume_options(const Common& common) {
+  VolumeOptions options;
+  options.host_nqn = common.host_nqn;
+  options.connect_timeout =
+      std::chrono::duration_cast<Duration>(std::chrono::duration<double>(common.timeout_s));
+  options.header_digest = options.data_digest = common.digests;
+  NETSTOR_TRY_RETURN(options.host_secret, read_secret(common.host_secret));
+  NETSTOR_TRY_RETURN(options.controller_secret, read_secret(common.controller_secret));
+  NETSTOR_TRY_RETURN(options.tls_key, read_secret(common.tls_key));
+  return options;
+}
+
 Result<Volume> open_volume(Runtime& runtime, const Common& common, const std::string& uri,
                            VolumeOptions options) {
   if (!is_uri(uri)) {
@@ -101,11 +107,9 @@ Result<Volume> open_volume(Runtime& runtime, const Common& common, const std::st
     return usage_error(uri + " names a server, not a volume",
                        "`netstor discover " + uri + "` lists its volumes");
   }
-  VolumeOptions asked = volume_options(common);
+  NETSTOR_TRY_RETURN(VolumeOptions asked, volume_options(common));
   asked.queue_depth = options.queue_depth;
   asked.read_only = options.read_only;
-  NETSTOR_TRY_RETURN(asked.host_secret, read_secret(common.host_secret));
-  NETSTOR_TRY_RETURN(asked.controller_secret, read_secret(common.controller_secret));
   return Volume::open(runtime, uri, asked).get();
 }
 

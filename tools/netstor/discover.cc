@@ -34,6 +34,7 @@ void print_json(const std::vector<DiscoveredSubsystem>& found) {
                     {"address", each.address},
                     {"service", each.service},
                     {"discovery", each.discovery},
+                    {"tls_required", each.tls_required},
                     {"uri", each.uri}});
   }
   std::cout << nlohmann::ordered_json{{"subsystems", list}}.dump(2) << '\n';
@@ -58,7 +59,8 @@ void print_table(const std::vector<DiscoveredSubsystem>& found) {
   table.add({"KIND", "WHERE", "URI"});
   for (const DiscoveredSubsystem& each : found) {
     table.add({each.discovery ? "discovery" : "volume",
-               each.transport + " " + each.address + " " + each.service, uri_of(each)});
+               each.transport + " " + each.address + " " + each.service + (each.tls_required ? " tls" : ""),
+               uri_of(each)});
   }
   table.print(std::cout);
 }
@@ -68,8 +70,9 @@ Result<void> run(const Arguments& arguments) {
     return usage_error(arguments.uri + " is no address", "expected nvme+tcp://HOST[:PORT]");
   }
   NETSTOR_TRY_RETURN(Runtime runtime, start_runtime(arguments.common));
+  NETSTOR_TRY_RETURN(VolumeOptions options, volume_options(arguments.common));
   NETSTOR_TRY_RETURN(const std::vector<DiscoveredSubsystem> found,
-                     discover(runtime, arguments.uri, volume_options(arguments.common)).get());
+                     discover(runtime, arguments.uri, std::move(options)).get());
   arguments.common.json ? print_json(found) : print_table(found);
   return ok();
 }

@@ -85,10 +85,9 @@ namespace {
 /// The library names what its users set; the tool's users have flags.
 std::string in_flags(std::string text) {
   constexpr std::pair<std::string_view, std::string_view> kFlags[] = {
-      {"VolumeOptions::queues", "--shards"},
-      {"VolumeOptions::queue_depth", "--depth"},
-      {"VolumeOptions::host_nqn", "--host-nqn"},
-      {"VolumeOptions::host_secret", "--host-secret"},
+      {"VolumeOptions::queues", "--shards"},     {"VolumeOptions::queue_depth", "--depth"},
+      {"VolumeOptions::host_nqn", "--host-nqn"}, {"VolumeOptions::host_secret", "--host-secret"},
+      {"VolumeOptions::tls_key", "--tls-key"},
   };
   for (const auto& [option, flag] : kFlags) {
     const auto at = text.find(option);

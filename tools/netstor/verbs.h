@@ -48,6 +48,7 @@ struct Common {
   std::string host_nqn;
   std::string host_secret;  ///< files
   std::string controller_secret;
+  std::string tls_key;
   bool digests = false;
 };
 void add_common(CLI::App& verb, Common& common);
@@ -69,6 +70,6 @@ Result<Runtime> start_runtime(const Common& common, RuntimeOptions options = {})
 /// Opens `uri`. The errors say what to do.
 Result<Volume> open_volume(Runtime& runtime, const Common& common, const std::string& uri,
                            VolumeOptions options = {});
-VolumeOptions volume_options(const Common& common);
+Result<VolumeOptions> volume_options(const Common& common);
 
 }  // namespace netstor::tool

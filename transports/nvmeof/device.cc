@@ -328,9 +328,11 @@ void NvmeofDevice::close(Op& closed) {
 
 std::string NvmeofDevice::describe() const {
   const auto on = [](bool yes) { return yes ? "on\n" : "off\n"; };
-  return "driver: nvmeof over tcp\npeer: " + std::string(io_->peer()) + "\nsubsystem: " + target_.subnqn +
-         "\nnamespace: " + std::to_string(terms_.nsid) + "\ncontroller: " + std::to_string(terms_.cntlid) +
-         "\n" + about_ + "header digest: " + on(io_->queue().header_digest()) +
+  const char* const tls = target_.options.tls_key.empty() ? "" : ", TLS 1.3 by a pre-shared key";
+  return "driver: nvmeof over tcp" + std::string(tls) + "\npeer: " + std::string(io_->peer()) +
+         "\nsubsystem: " + target_.subnqn + "\nnamespace: " + std::to_string(terms_.nsid) +
+         "\ncontroller: " + std::to_string(terms_.cntlid) + "\n" + about_ +
+         "header digest: " + on(io_->queue().header_digest()) +
          "data digest: " + on(io_->queue().data_digest()) +
          "in-capsule bytes: " + std::to_string(terms_.in_capsule_max) + "\n";
 }

@@ -112,6 +112,7 @@ Task<std::vector<DiscoveredSubsystem>> discover(NvmeofPort& port, std::string ur
                      .service = std::string(entry.trsvcid.view()),
                      .nqn = std::string(entry.subnqn.view()),
                      .discovery = entry.subtype != nvme::SubsystemType::nvme,
+                     .tls_required = entry.secure_channel() == nvme::SecureChannel::required,
                      .uri = uri_of(entry)});
   }
   co_return found;

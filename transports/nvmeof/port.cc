@@ -74,6 +74,39 @@ Result<Target> NvmeofPort::target_of(std::string_view text, const void* options)
 }
 
 Task<std::unique_ptr<Link>> NvmeofPort::connect_link(const Target& target) {
+  return target.options.tls_key.empty() ? connect_tcp(target) : connect_tls(target);
+}
+
+Task<std::unique_ptr<Link>> NvmeofPort::connect_tls(const Target& target) {
+  if (tls_ == nullptr) {
+    NETSTOR_TRY(tls_, tls::Context::make({.role = tls::Role::client, .pre_shared_keys = true}));
+  }
+  std::optional<Error> refusal;
+  const unsigned first = tls_form_;
+  for (unsigned tried = 0; tried < kTlsForms; ++tried) {
+    const unsigned form = (first + tried) % kTlsForms;
+    auto key = tls_key_of(target, form);
+    if (!key && key.error().kind() == ErrorKind::unsupported) continue;
+    if (!key) co_return std::move(key).error();
+    auto connecting = connect_tcp(target);
+    NETSTOR_TRY(std::unique_ptr<Link> link, co_await std::move(connecting));
+    auto shaking = shake_hands(*this, target, std::move(link), tls_, *std::move(key));
+    Result<std::unique_ptr<Link>> secure = co_await std::move(shaking);
+    if (secure) {
+      tls_form_ = form;
+      co_return std::move(secure);
+    }
+    // Some targets say that they do not know a key, others just end the connection.
+    const bool refused = secure.error().kind() == ErrorKind::permission_denied ||
+                         secure.error().kind() == ErrorKind::disconnected;
+    if (!refused) co_return std::move(secure).error();
+    if (!refusal || secure.error().kind() == ErrorKind::permission_denied)
+      refusal = std::move(secure).error();
+  }
+  co_return std::move(*refusal);
+}
+
+Task<std::unique_ptr<Link>> NvmeofPort::connect_tcp(const Target& target) {
   ConnectOp op;
   op.address = target.address;
   op.deadline = loop().now() + target.options.connect_timeout;

@@ -10,6 +10,7 @@
 #include "transports/finished_ops.h"
 #include "transports/nvmeof/connection.h"
 #include "transports/nvmeof/host_identity.h"
+#include "transports/nvmeof/tls.h"
 
 namespace netstor::nvmeof {
 
@@ -45,7 +46,7 @@ class NvmeofPort final : public Port {
 
   Result<Target> target_of(std::string_view uri, const void* options) const;
 
-  /// Connects the link below a connection.
+  /// Connects the link below a connection: TCP, and TLS over it when the target has a key.
   Task<std::unique_ptr<Link>> connect_link(const Target& target);
 
   void add(Connection& connection) noexcept;
@@ -53,10 +54,14 @@ class NvmeofPort final : public Port {
 
  private:
   Task<void> open_device(OpenOp& op);
+  Task<std::unique_ptr<Link>> connect_tcp(const Target& target);
+  Task<std::unique_ptr<Link>> connect_tls(const Target& target);
 
   PortContext& context_;
   Port& links_;
   HostIdentity machine_;
+  std::shared_ptr<const tls::Context> tls_;  // made when first needed
+  unsigned tls_form_ = 0;                    // in which a target has known its key last
   Connection* connections_ = nullptr;
   FinishedOps finished_;
 };

@@ -194,6 +194,8 @@ class DiscoveredSubsystem:
     @property
     def discovery(self) -> bool: ...
     @property
+    def tls_required(self) -> bool: ...
+    @property
     def uri(self) -> str: ...
 
 class Bucket:
@@ -512,16 +514,16 @@ async def list_buckets_async(*, endpoint: str = ..., region: str = ...,
                              operation_timeout: Seconds = ..., hedge_after: Seconds = ...,
                              idle_timeout: Seconds = ...,
                              timeout: Optional[Seconds] = ...) -> List[BucketInfo]: ...
-def open_volume(uri: str, *, host_nqn: str = ..., host_secret: str = ...,
-                controller_secret: str = ..., queue_depth: int = ..., queues: int = ...,
-                header_digest: bool = ..., data_digest: bool = ..., read_only: bool = ...,
-                connect_timeout: Seconds = ..., io_timeout: Seconds = ..., keep_alive: Seconds = ...,
-                reconnect_delay: Seconds = ..., reconnect_delay_max: Seconds = ...,
-                path_loss_timeout: Seconds = ..., timeout: Optional[Seconds] = ...) -> Volume: ...
+def open_volume(uri: str, *, host_nqn: str = ..., host_secret: str = ..., controller_secret: str = ...,
+                tls_key: str = ..., queue_depth: int = ..., queues: int = ..., header_digest: bool = ...,
+                data_digest: bool = ..., read_only: bool = ..., connect_timeout: Seconds = ...,
+                io_timeout: Seconds = ..., keep_alive: Seconds = ..., reconnect_delay: Seconds = ...,
+                reconnect_delay_max: Seconds = ..., path_loss_timeout: Seconds = ...,
+                timeout: Optional[Seconds] = ...) -> Volume: ...
 async def open_volume_async(uri: str, *, host_nqn: str = ..., host_secret: str = ...,
-                controller_secret: str = ..., queue_depth: int = ..., queues: int = ...,
-                            header_digest: bool = ..., data_digest: bool = ..., read_only: bool = ...,
-                            connect_timeout: Seconds = ..., io_timeout: Seconds = ...,
+                            controller_secret: str = ..., tls_key: str = ..., queue_depth: int = ...,
+                            queues: int = ..., header_digest: bool = ..., data_digest: bool = ...,
+                            read_only: bool = ..., connect_timeout: Seconds = ..., io_timeout: Seconds = ...,
                             keep_alive: Seconds = ..., reconnect_delay: Seconds = ...,
                             reconnect_delay_max: Seconds = ..., path_loss_timeout: Seconds = ...,
                             timeout: Optional[Seconds] = ...) -> Volume: ...

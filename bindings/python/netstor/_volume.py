@@ -85,9 +85,10 @@ class Volume(Handle):
 def open_volume(uri, **options):
     """Opens "nvme+tcp://HOST[:PORT]/NQN[?ns=N]" or "file:///PATH".
 
-    host_nqn; host_secret, controller_secret (DH-HMAC-CHAP, "DHHC-1:…:"; a pickle of the volume holds them);
-    queue_depth, queues, header_digest, data_digest, read_only; in seconds: connect_timeout,
-    io_timeout, keep_alive, reconnect_delay, reconnect_delay_max, path_loss_timeout, timeout."""
+    host_nqn; host_secret, controller_secret (DH-HMAC-CHAP, "DHHC-1:…:") and tls_key ("NVMeTLSkey-1:…:"), all
+    three in a pickle of the volume, too; queue_depth, queues, header_digest, data_digest, read_only; in
+    seconds: connect_timeout, io_timeout, keep_alive, reconnect_delay, reconnect_delay_max,
+    path_loss_timeout, timeout."""
     return Volume(uri, options, _netstor.open_volume(uri, **options).wait())
 
 
