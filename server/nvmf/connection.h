@@ -90,10 +90,12 @@ class Connection final : public nvme::tcp::TargetOwner {
   void warn_of_refusal(const nvme::ConnectData& data, nvme::Status status);
 
   // connection_auth.cc
-  bool let_in() const noexcept { return examiner_ == nullptr || examiner_->authenticated(); }
+  bool let_in() const noexcept { return examiner_ == nullptr || authenticated_; }
   void begin_authentication(const ShardSubsystem& subsystem, std::string_view host_nqn);
   nvme::Status admit_authentication(nvme::tcp::TargetRequest& request);
   void authenticate(nvme::tcp::TargetRequest& request);
+  Task<void> examine(nvme::tcp::TargetRequest& request);
+  void tell_of_examination();
 
   // connection_count.cc
   void begin_count(const nvme::tcp::TargetRequest& request);
@@ -134,6 +136,8 @@ class Connection final : public nvme::tcp::TargetOwner {
   ShardSubsystem* subsystem_ = nullptr;
   HostedController* hosted_ = nullptr;                // on admin queues
   std::unique_ptr<nvme::DhChapController> examiner_;  // of hosts that have to prove who they are
+  bool examining_ = false;                            // the examiner is the helper thread's
+  bool authenticated_ = false;
   Time authentication_deadline_ = Time::max();
   std::uint16_t qid_ = 0;
   bool sending_ = false;

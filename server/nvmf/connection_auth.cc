@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "lib/engine/elsewhere.h"
 #include "lib/wire/fabrics/auth.h"
 #include "server/nvmf/connection.h"
 #include "server/nvmf/target_shard.h"
@@ -20,6 +21,16 @@ namespace {
 
 // More than any message, and what Linux asks for.
 constexpr std::uint32_t kTransferMax = 8192;
+
+std::vector<std::byte> payload_of(const TargetRequest& request) {
+  std::vector<std::byte> bytes(request.in_place.begin(), request.in_place.end());
+  if (!bytes.empty()) return bytes;
+  for (const iovec& piece : std::span(request.pieces, request.piece_count)) {
+    const auto* const from = static_cast<const std::byte*>(piece.iov_base);
+    bytes.insert(bytes.end(), from, from + piece.iov_len);
+  }
+  return bytes;
+}
 
 }  // namespace
 
@@ -46,37 +57,58 @@ nvme::Status Connection::admit_authentication(TargetRequest& request) {
 }
 
 void Connection::authenticate(TargetRequest& request) {
+  // The examiner is not here at the moment; a host that does not wait for answers is none that we know.
+  if (examining_) return queue_.complete(request, nvme::refused(GenericStatus::command_sequence_error));
+  examining_ = true;
+  spawn(examine(request)).detach();
+}
+
+// A number of Diffie-Hellman's takes a millisecond or more, which the shard's I/O would wait for.
+Task<void> Connection::examine(TargetRequest& request) {
+  ++holds_;
   IoRequest& io = io_[request.slot];
-  const bool was_let_in = let_in(), had_failed = examiner_->failed();
-  bool understood = true;
-  if (request.plan.to_controller != 0) {
-    std::vector<std::byte> message(request.in_place.begin(), request.in_place.end());
-    if (request.in_place.empty()) {
-      for (const iovec& piece : std::span(request.pieces, request.piece_count)) {
-        const auto* const bytes = static_cast<const std::byte*>(piece.iov_base);
-        message.insert(message.end(), bytes, bytes + piece.iov_len);
-      }
-    }
-    understood = examiner_->received(message);
+  const bool had_failed = examiner_->failed();
+  const bool said = request.plan.to_controller != 0;
+  std::vector<std::byte> message;
+  if (said) {
+    message = payload_of(request);
   } else {
     // The rest of what was asked for is zeroes.
     io.admin_data = std::make_unique<std::byte[]>(request.plan.to_host);
-    understood = examiner_->send({io.admin_data.get(), request.plan.to_host}) != 0;
-    io.pieces[0] = {.iov_base = io.admin_data.get(), .iov_len = request.plan.to_host};
+  }
+  const std::span<std::byte> answer(io.admin_data.get(), request.plan.to_host);
+  bool understood = false;
+  Elsewhere thinking(shard_.context(), [&] {
+    understood = said ? examiner_->received(message) : examiner_->send(answer) != 0;
+  });
+  co_await thinking;
+  --holds_;
+  examining_ = false;
+  authenticated_ = examiner_->authenticated();
+  if (!said && understood) {
+    io.pieces[0] = {.iov_base = answer.data(), .iov_len = answer.size()};
     request.pieces = io.pieces;
     request.piece_count = 1;
-    request.send_bytes = understood ? request.plan.to_host : 0;
+    request.send_bytes = request.plan.to_host;
   }
-  if (examiner_->failed() && !had_failed) {
-    ++shard_.counters().failed_authentications[examiner_->failure()];
-    shard_.warn(net::Warnings::Kind::refused_host, [this] {
-      return std::string(link_->peer()) + ": a host did not authenticate to " +
-             std::string(subsystem_->nqn()) + ": " + std::string(to_string(examiner_->failure()));
-    });
-  }
+  if (examiner_->failed() && !had_failed) tell_of_examination();
   queue_.complete(request,
                   understood ? nvme::Status{} : nvme::refused(GenericStatus::command_sequence_error));
-  if (let_in() != was_let_in) arm_timer();
+  if (closing_) {
+    finish_if_idle();
+  } else {
+    arm_timer();
+    after_queue();
+  }
+  co_return ok();
+}
+
+void Connection::tell_of_examination() {
+  ++shard_.counters().failed_authentications[examiner_->failure()];
+  shard_.warn(net::Warnings::Kind::refused_host, [this] {
+    return std::string(link_->peer()) + ": a host did not authenticate to " + std::string(subsystem_->nqn()) +
+           ": " + std::string(to_string(examiner_->failure()));
+  });
 }
 
 }  // namespace netstor::nvmf

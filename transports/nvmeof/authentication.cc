@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transports/nvmeof/authentication.h"
 
+#include "lib/engine/elsewhere.h"
 #include "lib/proto/nvme/dhchap.h"
 #include "lib/wire/fabrics/nqn.h"
 
@@ -68,7 +69,10 @@ Task<void> authenticate(Connection& connection, const Target& target, std::uint1
     NETSTOR_CHECK(co_await std::move(sending));
     auto receiving = receive(connection, target, &message);
     NETSTOR_CHECK(co_await std::move(receiving));
-    step = last ? host.concluded(message) : host.challenged(message);
+    // A challenge in a large group is tens of milliseconds of arithmetic.
+    Elsewhere thinking(connection.port().context(),
+                       [&] { step = last ? host.concluded(message) : host.challenged(message); });
+    co_await thinking;
     if (step.failure) break;
   }
   if (!step.send.empty()) {
