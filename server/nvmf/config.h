@@ -53,7 +53,7 @@ struct SubsystemConfig {
   std::string model = "netstor";
   std::string firmware = {};            ///< at most 8 characters; empty: the library's version
   std::vector<std::string> hosts = {};  ///< host NQNs that may connect; empty: all
-  /// Each queue of these hosts has to authenticate. When there are any, other hosts are refused.
+  /// Each queue of these hosts has to authenticate. When there are any, other hosts fail to.
   std::vector<HostSecrets> secrets = {};
   /// These hosts connect over TLS alone, wherever it is spoken.
   std::vector<HostTlsKey> tls_keys = {};

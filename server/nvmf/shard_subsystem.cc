@@ -11,16 +11,25 @@ namespace netstor::nvmf {
 
 namespace {
 
-const nvme::AuthSecrets* secrets_of(const SubsystemConfig& config, std::string_view host_nqn) {
+const HostSecrets* find_secrets(const SubsystemConfig& config, std::string_view host_nqn) {
   const auto found = std::find_if(config.secrets.begin(), config.secrets.end(),
                                   [=](const HostSecrets& each) { return each.host_nqn == host_nqn; });
-  return found == config.secrets.end() ? nullptr : &found->secrets;
+  return found == config.secrets.end() ? nullptr : &*found;
 }
 
 bool allows(const SubsystemConfig& config, std::string_view host_nqn) {
-  const bool listed = config.hosts.empty() ||
-                      std::find(config.hosts.begin(), config.hosts.end(), host_nqn) != config.hosts.end();
-  return listed && (config.secrets.empty() || secrets_of(config, host_nqn) != nullptr);
+  return config.hosts.empty() ||
+         std::find(config.hosts.begin(), config.hosts.end(), host_nqn) != config.hosts.end();
+}
+
+/// Opens nothing (an empty secret never does), and is as much work as any.
+const nvme::AuthSecrets& nobodys_secrets() {
+  static const nvme::AuthSecrets secrets = [] {
+    nvme::AuthSecrets made;
+    made.host.transform = nvme::AuthHash::sha256;
+    return made;
+  }();
+  return secrets;
 }
 
 }  // namespace
@@ -53,7 +62,9 @@ std::uint32_t ShardSubsystem::next_nsid(std::uint32_t nsid) const {
 
 bool ShardSubsystem::host_allowed(std::string_view host_nqn) const { return allows(*config_, host_nqn); }
 const nvme::AuthSecrets* ShardSubsystem::secrets_of(std::string_view host_nqn) const {
-  return nvmf::secrets_of(*config_, host_nqn);
+  if (config_->secrets.empty()) return nullptr;
+  const HostSecrets* const found = find_secrets(*config_, host_nqn);
+  return found != nullptr ? &found->secrets : &nobodys_secrets();
 }
 
 std::uint64_t ShardSubsystem::paths(std::string_view host_nqn, std::vector<nvme::PathView>& out) const {
@@ -70,7 +81,8 @@ std::uint64_t ShardSubsystem::paths(std::string_view host_nqn, std::vector<nvme:
   for (const Directory::Path& path : directory_->paths) {
     add(path, nvme::kDiscoveryNqn, true);
     for (const auto& subsystem : directory_->subsystems) {
-      if (allows(*subsystem, host_nqn)) add(path, subsystem->nqn, false);
+      const bool stranger = !subsystem->secrets.empty() && find_secrets(*subsystem, host_nqn) == nullptr;
+      if (allows(*subsystem, host_nqn) && !stranger) add(path, subsystem->nqn, false);
     }
   }
   return directory_->generation;

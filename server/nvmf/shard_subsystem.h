@@ -34,7 +34,8 @@ class ShardSubsystem final : public nvme::SubsystemView {
   const nvme::NamespaceView* find(std::uint32_t nsid) const override;
   std::uint32_t next_nsid(std::uint32_t nsid) const override;
   bool host_allowed(std::string_view host_nqn) const override;
-  /// By what a host that is allowed has to prove itself; null: by nothing.
+  /// By what a host that is allowed has to prove itself; null: by nothing. A host that is not known is asked
+  /// for proof as one that is, and fails as one with a wrong secret: nobody learns who is known.
   const nvme::AuthSecrets* secrets_of(std::string_view host_nqn) const;
   std::uint64_t paths(std::string_view host_nqn, std::vector<nvme::PathView>& out) const override;
 

@@ -116,12 +116,58 @@ TEST_F(AuthFault, TransfersOfAnotherProtocolOrLength) {
       GenericStatus::command_sequence_error);
 }
 
-TEST_F(AuthFault, AHostWithoutASecretIsNotLetIn) {
-  admin.handshake();
-  ConnectData data = RawHost::names();
-  data.subnqn = NqnField(kGuarded);
-  data.hostnqn = NqnField("nqn.2026-01.org.example:nobody");
-  expect_refused(admin.connect({.sqsize = 31}, data), FabricsStatus::connect_invalid_host);
+// Down to the message, so that nobody learns who is known.
+TEST_F(AuthFault, AHostWithoutASecretFailsAsOneWithAWrongOne) {
+  constexpr std::string_view kNobody = "nqn.2026-01.org.example:nobody";
+  EXPECT_TRUE(connect(kNobody).authentication_transaction_required);
+  expect_outside();
+  DhChapHost nobody({.host_nqn = std::string(kNobody), .subsystem_nqn = std::string(kGuarded)},
+                    {.host = secret_of(1)}, 3);
+  EXPECT_TRUE(say(nobody.negotiate().send).status.ok());
+  EXPECT_TRUE(say(nobody.challenged(hear()).send).status.ok());
+  EXPECT_EQ(nobody.concluded(hear()).failure, AuthFailure::failed);
+  expect_outside();
+  std::uint64_t counted = 0;
+  const auto all = server.target->observe().get().value();
+  for (const nvmf::ShardFacts& facts : all) {
+    const auto found = facts.counters.failed_authentications.find(AuthFailure::failed);
+    if (found != facts.counters.failed_authentications.end()) counted += found->second;
+  }
+  EXPECT_EQ(counted, 1u);
+}
+
+// The message of an empty secret is what anybody can compute.
+TEST_F(AuthFault, AnEmptySecretOpensNothing) {
+  constexpr std::string_view kNobody = "nqn.2026-01.org.example:nobody";
+  connect(kNobody);
+  AuthSecret empty;
+  empty.transform = AuthHash::sha256;
+  DhChapHost nobody({.host_nqn = std::string(kNobody), .subsystem_nqn = std::string(kGuarded)},
+                    {.host = empty}, 3);
+  EXPECT_TRUE(say(nobody.negotiate().send).status.ok());
+  EXPECT_TRUE(say(nobody.challenged(hear()).send).status.ok());
+  EXPECT_EQ(nobody.concluded(hear()).failure, AuthFailure::failed);
+  expect_outside();
+}
+
+// A host that sends the next message before the last was answered finds nobody to hear it.
+TEST_F(AuthFault, MessagesThatDoNotWait) {
+  connect();
+  const auto negotiate = host(1).negotiate().send;
+  const auto length = static_cast<std::uint32_t>(negotiate.size());
+  for (std::uint16_t cid = 20; cid < 28; ++cid) {
+    admin.send(admin.capsule(make_auth_transfer(FabricsType::authentication_send, cid, {.bytes = length},
+                                                in_capsule_data(0, length)),
+                             negotiate));
+  }
+  unsigned taken = 0;
+  for (int i = 0; i < 8; ++i) {
+    const auto answer = admin.receive();
+    ASSERT_TRUE(answer && answer->type() == tcp::PduType::capsule_resp);
+    taken += answer->completion().status.ok() ? 1 : 0;
+  }
+  EXPECT_GE(taken, 1u);
+  expect_outside();
 }
 
 }  // namespace
