@@ -173,6 +173,7 @@ std::optional<Failure> Server::open_state() {
   if (options_.s3_listen.empty()) return std::nullopt;
   if (auto opened = buckets_.open(state_->path(), options_); !opened)
     return failed(Exit::state, opened.error());
+  if (!buckets_.complaint().empty()) spdlog::warn("{}", buckets_.complaint());
   return std::nullopt;
 }
 

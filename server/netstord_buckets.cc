@@ -3,7 +3,26 @@
 
 #include "server/netstord_buckets.h"
 
+#include "lib/base/hash.h"
+#include "lib/proto/tls/certificate.h"
+#include "server/store/safe_file.h"
+
 namespace netstor::server {
+
+namespace {
+
+constexpr std::size_t kKeyBytesMax = 1 << 20;
+
+/// OpenSSL reads the key by itself; who else may is ours to look at.
+Result<void> check_key_file(const std::string& path) {
+  if (path.empty()) return ok();
+  auto text = store::read_secret_file(path, kKeyBytesMax);
+  if (!text) return std::move(text).error().with_context("--s3-key");
+  wipe(std::as_writable_bytes(std::span(*text)));
+  return ok();
+}
+
+}  // namespace
 
 Result<void> BucketServer::open(const std::string& state, const ServerOptions& options) {
   keys_file_ = options.s3_keys.empty() ? state + "/s3-keys" : options.s3_keys;
@@ -16,6 +35,7 @@ Result<void> BucketServer::open(const std::string& state, const ServerOptions& o
   if (!keys) return std::move(keys).error();
   keys_.emplace(*std::move(keys));
   NETSTOR_TRY_RETURN(tls_, tls_of(options));
+  if (tls_ != nullptr) complaint_ = tls::certificate_complaint(options.s3_certificate);
   NETSTOR_TRY_RETURN(store_, store::ObjectStore::open(state + "/objects"));
   return ok();
 }
@@ -23,6 +43,7 @@ Result<void> BucketServer::open(const std::string& state, const ServerOptions& o
 Result<std::shared_ptr<const tls::Context>> BucketServer::tls_of(const ServerOptions& options) {
   if (options.s3_certificate.empty() && options.s3_certificate_key.empty())
     return std::shared_ptr<const tls::Context>();
+  NETSTOR_CHECK_RETURN(check_key_file(options.s3_certificate_key));
   auto made = tls::Context::make({.role = tls::Role::server,
                                   .certificate_file = options.s3_certificate,
                                   .key_file = options.s3_certificate_key});

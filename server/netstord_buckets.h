@@ -31,6 +31,8 @@ class BucketServer {
   const std::string& keys_file() const noexcept { return keys_file_; }
   bool keys_made() const noexcept { return keys_made_; }
   bool secure() const noexcept { return tls_ != nullptr; }
+  /// What is wrong with the certificate that is served all the same; empty: nothing.
+  const std::string& complaint() const noexcept { return complaint_; }
   /// What open() makes of --s3-cert and --s3-key; null without them.
   static Result<std::shared_ptr<const tls::Context>> tls_of(const ServerOptions& options);
   /// Null when nothing is served.
@@ -44,6 +46,7 @@ class BucketServer {
   std::optional<s3server::Keys> keys_;
   std::shared_ptr<const tls::Context> tls_;
   std::string keys_file_;
+  std::string complaint_;
   bool keys_made_ = false;
 };
 

@@ -70,8 +70,8 @@ Result<void> load(SSL_CTX* handle, const ContextOptions& options) {
 
 void Context::prepare_for_keys() {
   const bool fits = SSL_CTX_set_min_proto_version(handle_, TLS1_3_VERSION) == 1 &&
-                   SSL_CTX_set_ciphersuites(handle_, kCiphersOfKeys) == 1 &&
-                   SSL_CTX_set_num_tickets(handle_, 0) == 1;
+                    SSL_CTX_set_ciphersuites(handle_, kCiphersOfKeys) == 1 &&
+                    SSL_CTX_set_num_tickets(handle_, 0) == 1;
   NETSTOR_ASSERT(fits);
   SSL_CTX_set_session_cache_mode(handle_, SSL_SESS_CACHE_OFF);
   if (role_ == Role::client) {

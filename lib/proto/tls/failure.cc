@@ -30,15 +30,6 @@ std::string one_line(const X509_NAME* name) {
   return name != nullptr ? printable(X509_NAME_oneline(name, text, sizeof text)) : "nobody";
 }
 
-std::string as_text(const ASN1_TIME* time) {
-  tm parts{};
-  char text[32] = "an unreadable date";
-  if (time != nullptr && ASN1_TIME_to_tm(time, &parts) == 1) {
-    std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts);
-  }
-  return text;
-}
-
 /// "a.example, *.b.example, 10.0.0.1"
 std::string names_of(const X509* certificate) {
   std::string names;
@@ -132,6 +123,15 @@ Meaning meaning_of(int reason, Role role) {
 
 }  // namespace
 
+std::string time_text(const ASN1_TIME* time) {
+  tm parts{};
+  char text[32] = "an unreadable date";
+  if (time != nullptr && ASN1_TIME_to_tm(time, &parts) == 1) {
+    std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts);
+  }
+  return text;
+}
+
 std::string take_reason() {
   const unsigned long error = ERR_peek_error();
   const char* const reason = ERR_reason_error_string(error);
@@ -201,11 +201,12 @@ Failure distrust(int verify_error, const X509* certificate, const X509* at, Role
   switch (verify_error) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
       if (at != certificate) whose += "or its CA '" + one_line(X509_get_subject_name(at)) + "' ";
-      what = "expired at " + as_text(X509_get0_notAfter(at)) + "; renew it, or look at this machine's clock";
+      what =
+          "expired at " + time_text(X509_get0_notAfter(at)) + "; renew it, or look at this machine's clock";
       break;
     case X509_V_ERR_CERT_NOT_YET_VALID:
       if (at != certificate) whose += "or its CA '" + one_line(X509_get_subject_name(at)) + "' ";
-      what = "is not valid before " + as_text(X509_get0_notBefore(at)) + "; look at this machine's clock";
+      what = "is not valid before " + time_text(X509_get0_notBefore(at)) + "; look at this machine's clock";
       break;
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:

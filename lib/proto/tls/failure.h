@@ -6,6 +6,7 @@
 
 #include <string>
 
+struct asn1_string_st;
 struct x509_st;
 
 namespace netstor::tls {
@@ -20,6 +21,9 @@ namespace netstor::tls {
 /// where verification stopped.
 [[nodiscard]] Failure distrust(int verify_error, const x509_st* certificate, const x509_st* at, Role role,
                                const std::string& server_name);
+
+/// "2026-01-31 12:00:00 UTC"
+[[nodiscard]] std::string time_text(const asn1_string_st* time);
 
 /// The queue's first reason, "no start line"; empties it.
 [[nodiscard]] std::string take_reason();
