@@ -10,6 +10,7 @@
 #include <netstor/uri.h>
 #include <netstor/volume.h>
 
+#include "lib/base/secrets.h"
 #include "lib/block/volume_shard.h"
 #include "lib/engine/engine.h"
 
@@ -57,7 +58,7 @@ class VolumeCore {
     std::uint64_t generation = 0;
   };
   VolumeCore(Engine& engine, ShardLoop& home, std::string uri, Uri parsed, VolumeOptions options);
-  ~VolumeCore() = default;
+  ~VolumeCore() { wipe_secrets(options_); }
 
   /// Opens every part; on failure drops those that were opened.
   Task<void> bring_up();

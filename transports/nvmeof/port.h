@@ -7,6 +7,7 @@
 #include <netstor/options.h>
 #include <netstor/task.h>
 
+#include "lib/base/secrets.h"
 #include "transports/finished_ops.h"
 #include "transports/nvmeof/connection.h"
 #include "transports/nvmeof/host_identity.h"
@@ -21,6 +22,11 @@ struct Target {
   std::uint32_t nsid = 1;
   HostIdentity host;
   VolumeOptions options;
+
+  Target() = default;
+  Target(const Target&) = default;
+  Target& operator=(const Target&) = default;
+  ~Target() { wipe_secrets(options); }
 };
 
 class NvmeofPort final : public Port {
