@@ -35,12 +35,14 @@ COMPLAINTS = re.compile(r"BUG:|WARNING:|Oops|blocked for more than|general prote
 class Peer:
     """How a file of tests is run; each has one of these as PEER."""
     title: str
-    group: str                    # kernel, disk, auth, tools or s3
+    group: str                    # kernel, disk, auth, tls, tools or s3
     modules: tuple = ()
     where: str = "guest"          # or host: no virtual machine
     nvme_disks_mib: tuple = ()    # emulated disks of these sizes; serial numbers netstor0, netstor1, …
     append: str = ""              # for the kernel's command line
     host_server: bool = False     # netstord runs on the host; NETSTOR_OUTSIDE has its address
+    # kernels.fetch_programs()'s arguments; the folder is in NETSTOR_PROGRAMS.
+    programs: dict = dataclasses.field(default_factory=dict)
     host_hands: bool = False      # OnHost runs our programs there; 127.0.0.1:NETSTOR_INSIDE is port 4420 here
     limit_s: int = 900
 

@@ -61,26 +61,62 @@ def _run(words, what, **more):
     return done.stdout.decode("utf-8", "replace")
 
 
-def _download(name, folder):
-    """Leaves the kernel's .deb in `folder` and answers its path."""
+def apt(folder, lines):
+    """The options of an apt that lives in `folder` and knows these sources alone; its lists are fetched."""
     need("apt-get", "apt")
     if not os.path.exists(KEYRING):
         raise Unavailable(f"{KEYRING} is missing (Debian: debian-archive-keyring)")
-    apt = folder / "apt"
+    home = folder / "apt"
     for part in ("lists/partial", "cache/archives/partial", "etc"):
-        (apt / part).mkdir(parents=True)
-    (apt / "status").write_text("")
-    (apt / "sources.list").write_text(
-        "".join(f"deb [arch=amd64 signed-by={KEYRING}] {line}\n" for line in KERNELS[name].lines))
+        (home / part).mkdir(parents=True)
+    (home / "status").write_text("")
+    (home / "sources.list").write_text(
+        "".join(f"deb [arch=amd64 signed-by={KEYRING}] {line}\n" for line in lines))
     # When apt is run by root it fetches as another user, who has to reach these folders.
     options = []
-    for key, value in {"Dir::Etc::sourcelist": apt / "sources.list", "Dir::Etc::sourceparts": "-",
-                       "Dir::State::lists": apt / "lists", "Dir::State::status": apt / "status",
-                       "Dir::Cache": apt / "cache", "APT::Architecture": "amd64",
+    for key, value in {"Dir::Etc::sourcelist": home / "sources.list", "Dir::Etc::sourceparts": "-",
+                       "Dir::State::lists": home / "lists", "Dir::State::status": home / "status",
+                       "Dir::Cache": home / "cache", "APT::Architecture": "amd64",
                        "APT::Sandbox::User": "", "Acquire::Languages": "none",
                        "Acquire::Retries": "3"}.items():
         options += ["-o", f"{key}={value}"]
     _run(["apt-get", *options, "update"], "the package lists could not be fetched", timeout=300)
+    return options
+
+
+def fetch_programs(name, lines, packages, cache=None, say=lambda text: None):
+    """A folder with these packages unpacked, as the root of a program's world; raises Unavailable."""
+    folder = pathlib.Path(cache or cache_folder()) / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(f"{name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            return folder
+        say(f"fetching {', '.join(packages[:2])} and what they need, once")
+        scratch = folder.with_name(f"{name}.new")
+        shutil.rmtree(scratch, ignore_errors=True)
+        debs = scratch / "debs"
+        debs.mkdir(parents=True)
+        try:
+            options = apt(scratch, lines)
+            _run(["apt-get", *options, "download", *packages], f"{packages[0]} could not be fetched",
+                 cwd=debs, timeout=900)
+            for deb in sorted(debs.glob("*.deb")):
+                _run([need("dpkg-deb", "dpkg"), "-x", str(deb), str(scratch / "root")],
+                     f"{deb.name} could not be unpacked")
+        except (OSError, subprocess.TimeoutExpired) as failure:
+            raise Unavailable(f"{packages[0]} could not be had: {failure}") from failure
+        # Which Debian's base-files would do.
+        for link in ("bin", "lib", "lib64", "sbin"):
+            (scratch / "root" / link).symlink_to(f"usr/{link}")
+        (scratch / "root").rename(folder)
+        shutil.rmtree(scratch)
+        return folder
+
+
+def _download(name, folder):
+    """Leaves the kernel's .deb in `folder` and answers its path."""
+    options = apt(folder, KERNELS[name].lines)
     depends = _run(["apt-cache", *options, "depends", "linux-image-amd64"], "apt-cache failed")
     found = re.search(r"Depends: (linux-image-[0-9]\S*-amd64)\s", depends)
     if not found:
