@@ -21,8 +21,8 @@
 //   }
 //
 // Reading order: result.h (errors) · future.h, task.h, cancel.h (later) · shard.h (where things run) ·
-// buffer.h (memory) · uri.h, options.h · volume.h, bucket.h (storage) · capabilities.h, metrics.h (seeing
-// in). Drivers of your own: ext/driver.h, ext/link.h, ext/device.h.
+// buffer.h (memory) · uri.h, options.h · volume.h, bucket.h (storage) · capabilities.h, metrics.h, trace.h
+// (seeing in). Drivers of your own: ext/driver.h, ext/link.h, ext/device.h.
 
 #include <netstor/bucket.h>
 #include <netstor/buffer.h>
@@ -34,6 +34,7 @@
 #include <netstor/result.h>
 #include <netstor/shard.h>
 #include <netstor/task.h>
+#include <netstor/trace.h>
 #include <netstor/uri.h>
 #include <netstor/version.h>
 #include <netstor/volume.h>

@@ -3,6 +3,7 @@
 
 #include "lib/block/replay.h"
 #include "lib/block/volume_shard.h"
+#include "lib/engine/tracer.h"
 
 #include <algorithm>
 
@@ -31,6 +32,7 @@ Future<void> VolumeOp::start(VolumeShard& shard, const VolumeRequest& request) {
 VolumeOp::VolumeOp(VolumeShard& shard, const VolumeRequest& request)
     : shard_(shard),
       options_(request.options),
+      trace_(tracer.request()),
       offset_(request.offset),
       length_(request.length),
       slice_bytes_max_(has_payload(request.verb) ? shard.limits().transfer_bytes_max
@@ -73,10 +75,23 @@ Fragment& VolumeOp::make_fragment() {
   return *fragment;
 }
 
+void VolumeOp::tell(const char* room, const char* what, const Fragment* fragment) noexcept {
+  TracePoint point;
+  point.request = trace_;
+  point.room = room;
+  point.what = what;
+  point.verb = to_string(first_.verb).data();  // of a literal
+  point.offset = fragment != nullptr ? fragment->offset : offset_;
+  point.length = fragment != nullptr ? fragment->length : length_;
+  point.path = shard_.scheme();
+  tracer.tell(point);
+}
+
 void VolumeOp::launch() noexcept {
   // Completions come from a later turn, so nothing finishes under our feet. The request keeps one count of
   // its own until everything is launched.
   ++outstanding_;
+  trace("volume", "asked", nullptr);
   const bool fits = whole_ || length_ <= slice_bytes_max_;
   if (fits) {
     if (whole_ || take_slice(first_)) {
@@ -164,6 +179,7 @@ void VolumeOp::finish() noexcept {
     failure_ = OpResult::failure(ErrorKind::cancelled);
   if (!failure_.ok && any_done_ && changes(first_.verb)) failure_.effect = Effect::unknown;
   shard_.count(first_.verb, length_, failure_.ok);
+  trace("volume", failure_.ok ? "done" : "failed", nullptr);
   if (failure_.ok) {
     set({});
   } else {

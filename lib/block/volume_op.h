@@ -54,6 +54,11 @@ class VolumeOp final : public State<void> {
   const IoOptions& options() const noexcept { return options_; }
   DeviceVerb verb() const noexcept { return first_.verb; }
   bool cancelled() const noexcept { return cancelled_; }
+  /// For those who follow requests (trace.h); of the whole request where there is no fragment.
+  void trace(const char* room, const char* what, const Fragment* fragment) noexcept {
+    if (trace_ != 0) [[unlikely]]
+      tell(room, what, fragment);
+  }
 
  private:
   friend class State<void>;
@@ -69,9 +74,11 @@ class VolumeOp final : public State<void> {
   Fragment& make_fragment();
   void ask_to_stop() noexcept;
   void finish() noexcept;
+  void tell(const char* room, const char* what, const Fragment* fragment) noexcept;
 
   VolumeShard& shard_;
   IoOptions options_;
+  const std::uint64_t trace_;  // its number; 0: nobody follows it
   std::uint64_t offset_;
   std::uint64_t length_;
   std::uint64_t planned_ = 0;      // bytes given to fragments

@@ -25,12 +25,15 @@ VolumeShard::VolumeShard(VolumeCore& core, ShardLoop& loop)
 VolumeShard::~VolumeShard() { NETSTOR_ASSERT(device_ == nullptr && waiting_head_ == nullptr); }
 
 const std::string& VolumeShard::uri() const noexcept { return core_.uri(); }
+const std::string& VolumeShard::scheme() const noexcept { return core_.parsed_uri().scheme; }
 
 void VolumeShard::submit(Fragment& fragment) noexcept {
   if (path_ == Path::up && waiting_head_ == nullptr && device_->submit(fragment) == Submit::accepted) {
     fragment.place = Fragment::Place::device;
+    fragment.parent->trace("device", "submitted", &fragment);
     return;
   }
+  fragment.parent->trace("volume", path_ == Path::up ? "waits for room" : "waits for a path", &fragment);
   wait(fragment);
   if (path_ == Path::gone) pump_later();
 }
@@ -38,6 +41,7 @@ void VolumeShard::submit(Fragment& fragment) noexcept {
 void VolumeShard::completed(Fragment& fragment) noexcept {
   NETSTOR_ASSERT(fragment.place == Fragment::Place::device);  // completed twice
   fragment.place = Fragment::Place::idle;
+  fragment.parent->trace("device", fragment.result.ok ? "answered" : "failed", &fragment);
   const bool cancelled = fragment.parent->cancelled();
   if (fragment.result.kind == ErrorKind::cancelled && !cancelled && !closed_) {
     // The device was closed under it, because the session was lost on another shard.
@@ -46,6 +50,7 @@ void VolumeShard::completed(Fragment& fragment) noexcept {
   if (!fragment.result.ok && !cancelled && path_ != Path::gone &&
       may_replay(fragment.verb, fragment.parent->options(), fragment.result)) {
     ++loop_.metrics().replays;
+    fragment.parent->trace("volume", "replays", &fragment);
     // However the next try ends, this one may have happened.
     fragment.may_have_happened |= fragment.result.effect == Effect::unknown;
     wait(fragment);
@@ -94,6 +99,7 @@ void VolumeShard::pump() noexcept {
       fragment.parent->fragment_done(fragment);
     } else if (device_->submit(fragment) == Submit::accepted) {
       fragment.place = Fragment::Place::device;
+      fragment.parent->trace("device", "submitted", &fragment);
     } else {
       link(fragment, nullptr, waiting_head_);
       return;

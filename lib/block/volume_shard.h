@@ -31,6 +31,7 @@ class VolumeShard final : DeviceObserver, StopHook {
   void count(DeviceVerb verb, std::uint64_t length, bool succeeded) noexcept;
   const DeviceLimits& limits() const noexcept { return limits_; }
   const std::string& uri() const noexcept;
+  const std::string& scheme() const noexcept;
 
   // What the core's paths need.
   /// Opens a device, alone or as part of the session that `share` names; then work flows.

@@ -131,6 +131,19 @@ class ReadAndWrite(tool_support.Case):
         _, uri = self.volume_file("v", MIB)
         self.refuse(netstor("read", uri, "--json"), 2, "-o FILE")
 
+    def test_trace_tells_what_each_request_passed(self):
+        _, uri = self.volume_file("v", 4 * MIB)
+        self.assertEqual(self.succeed(netstor("read", uri, "--length", "4KiB")).err, "")
+        answer = self.succeed(netstor("read", uri, "--length", "4KiB", "--driver", "posix", "--trace"))
+        self.assertEqual(answer.bytes, bytes(4096))
+        head, *points, last = answer.err.splitlines()
+        self.assertRegex(head, r"^trace 0\.1  read of 4 KiB at 0, file over posix$")
+        self.assertEqual([line.split("  ")[-1] for line in points],
+                         ["volume: asked", "device: submitted", "device: answered", "volume: done"])
+        self.assertEqual(last, "trace: 1 requests")
+        split = self.succeed(netstor("read", uri, "--length", "4MiB", "--trace")).err
+        self.assertGreater(split.count("device: answered"), 1)
+
     def test_read_only_files_may_be_read(self):
         path, uri = self.volume_file("v", MIB)
         path.chmod(0o400)

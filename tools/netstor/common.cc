@@ -4,6 +4,7 @@
 #include <netstor/uri.h>
 
 #include "tools/netstor/failure.h"
+#include "tools/netstor/trace_log.h"
 #include "tools/netstor/verbs.h"
 
 #include <CLI/CLI.hpp>
@@ -22,6 +23,9 @@ void add_common(CLI::App& verb, Common& common) {
 
 void add_connection(CLI::App& verb, Common& common) {
   add_common(verb, common);
+  verb.add_flag_callback(
+      "--trace", [&common] { common.trace = std::make_shared<TraceLog>(); },
+      "When it has ended, print for each request to a volume the rooms that it passed, with times");
   verb.add_option("--timeout", common.timeout_s, "Give up a connection after this many seconds (10)")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.001, 600.0));
@@ -59,7 +63,9 @@ bool is_uri(std::string_view text) { return text.find("://") != std::string_view
 Result<Runtime> start_runtime(const Common& common, RuntimeOptions options) {
   if (common.driver == "uring") options.io_driver = IoDriver::uring;
   if (common.driver == "posix") options.io_driver = IoDriver::posix;
-  return Runtime::start(options);
+  auto runtime = Runtime::start(options);
+  if (runtime && common.trace != nullptr) common.trace->follow(*runtime);
+  return runtime;
 }
 
 namespace {

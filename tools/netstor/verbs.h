@@ -40,6 +40,8 @@ void add_mb(CLI::App& app, Command& command);
 void add_rb(CLI::App& app, Command& command);
 void add_presign(CLI::App& app, Command& command);
 
+class TraceLog;  // trace_log.h
+
 /// The options that every verb has.
 struct Common {
   bool json = false;
@@ -50,6 +52,7 @@ struct Common {
   std::string controller_secret;
   std::string tls_key;
   bool digests = false;
+  std::shared_ptr<TraceLog> trace;  ///< --trace: what is said of the requests, when the verb has ended
 };
 void add_common(CLI::App& verb, Common& common);
 void add_connection(CLI::App& verb, Common& common);
