@@ -291,11 +291,13 @@ Operations start_upload(const PyBucket& self, const std::string& key, const py::
 Operations resume_upload(const PyBucket& self, const std::string& key, const std::string& id,
                          const py::kwargs& given) {
   Duration timeout = Duration::zero();
-  Encryption encryption = customer_key("resume_upload", given, timeout);
+  Keywords words("resume_upload", given);
+  PutOptions options = put_options(words, timeout);
+  words.end();
   return start(
       timeout, {},
-      [bucket = self.use(), key, id, encryption = std::move(encryption)]() mutable {
-        return bucket.resume_upload(key, id, std::move(encryption));
+      [bucket = self.use(), key, id, options = std::move(options)]() mutable {
+        return bucket.resume_upload(key, id, std::move(options));
       },
       [](Upload upload) { return upload_of(std::move(upload)); });
 }

@@ -122,14 +122,6 @@ CopyOptions copy_options(Keywords& words, Duration& timeout) {
   return options;
 }
 
-Encryption customer_key(const char* call, const py::kwargs& given, Duration& timeout) {
-  Encryption encryption;
-  Keywords words(call, given);
-  take_key(words, "customer_key", encryption);
-  words.take_seconds("timeout", timeout).end();
-  return encryption;
-}
-
 PutOptions put_options(Keywords& words, Duration& timeout) {
   PutOptions options;
   words.take("content_type", options.content_type).take("cache_control", options.cache_control);

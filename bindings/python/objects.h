@@ -11,8 +11,6 @@ namespace netstor::python {
 GetOptions get_options(Keywords& words, Duration& timeout);
 PutOptions put_options(Keywords& words, Duration& timeout);
 CopyOptions copy_options(Keywords& words, Duration& timeout);
-/// Of a call that takes customer_key and timeout alone.
-Encryption customer_key(const char* call, const py::kwargs& given, Duration& timeout);
 BucketOptions bucket_options(Keywords& words);
 
 /// Options that only `timeout` is of.

@@ -11,7 +11,8 @@
 // parallel).
 //
 // Memory: payload bytes are borrowed from the call until the future is ready; over plain TCP those of a part
-// of 16 KiB and more are not copied in user space (Metrics::copied_bytes), over TLS all are. Requests beyond
+// of 16 KiB and more are not copied in user space (Metrics::copied_bytes), over TLS all are. Bytes lent to a
+// put must not change meanwhile; memory lent to a get holds anything after an error. Requests beyond
 // BucketOptions::connections wait without memory of their own.
 //
 // Thread rule: a Bucket is a handle; copies name the same bucket. It lives on its Runtime: after that ended,
@@ -27,12 +28,14 @@
 // Error::effect(): may a put, remove, copy, … have happened all the same?
 // Retries: connection failures, 500, 502, 503, 504 and throttling, with growing random pauses and a budget
 // (BucketOptions::retries); a part at a time. Putting and removing an object again does no harm by S3's own
-// rules, except under a condition or in a versioned bucket: then a retry may meet its first try's success.
+// rules, but that a versioned bucket gets one version more. Under a condition it is repeated only when the
+// service said that it did nothing: a retry might meet its first try's success.
 // Redirects (301, 307, 308) are followed, signed anew, three at most, to the endpoint's own host and hosts
 // below it, of Amazon's endpoints to other ones of S3; to anywhere else: permission_denied.
 // Proxies: HTTP_PROXY, HTTPS_PROXY, NO_PROXY, in small letters too, as they are at open(); for https:// by
 // CONNECT; never for localhost.
-// Cancel: the future becomes ready soon, and no request of the operation is under way any more.
+// Cancel: the future becomes ready soon (a checksum or a SHA-256 over more than 256 KiB ends first), and no
+// request of the operation is under way any more, but for the one that gives up what a put had uploaded.
 
 #include <netstor/shard.h>
 
@@ -77,8 +80,8 @@ enum class Addressing : std::uint8_t {
 /// What of a payload the signature covers.
 enum class PayloadSigning : std::uint8_t {
   automatic,  ///< its SHA-256 over plain HTTP; nothing over TLS, which protects it
-  always,
-  never,  ///< x-amz-content-sha256: UNSIGNED-PAYLOAD; saves a pass over the bytes, as a checksum may
+  always,     ///< but for `anonymous`, where nothing is signed
+  never,      ///< x-amz-content-sha256: UNSIGNED-PAYLOAD; saves a pass over the bytes, as a checksum may
 };
 
 /// What goes with a payload, for the service to compare and, but for `md5` (Content-MD5), to keep: computed
@@ -117,10 +120,10 @@ struct BucketOptions {
   PayloadSigning payload_signing = PayloadSigning::automatic;
   /// Sent with every put that does not choose one. `none` works with every server.
   ChecksumAlgorithm checksum = ChecksumAlgorithm::none;
-  /// Ask for what the service keeps with an object, and compare once all of its bytes are here: of every
-  /// get() from the first to the last byte, and at the end of a reader. Where a service keeps the checksum of
-  /// the parts alone (an upload's, of most kinds), or tells nothing with a range (then only of get() without
-  /// a destination and of readers), there is nothing to compare.
+  /// Ask for the checksum that the service keeps with an object, and compare once all bytes are here: of
+  /// get() without a destination and of readers, from the first to the last byte; of get() into the caller's
+  /// memory, when the service tells it with a range that is all of the object, too (netstord does, Amazon
+  /// does not). Never of get_ranges() or from an offset, nor where the checksum is of an upload's parts.
   bool verify_checksums = true;
   bool requester_pays = false;
 
@@ -131,18 +134,23 @@ struct BucketOptions {
   std::uint64_t part_bytes = std::uint64_t{8} << 20;
   /// Parts of one operation that are under way at once. 1 … 64.
   unsigned parallel = 8;
-  /// What readers, writers and get() without a destination may hold together; each shard has an equal share.
-  /// From 1 MiB.
+  /// What readers, writers and get() without a destination (until it is answered) may hold together; each
+  /// shard has an equal share. A reader holds up to `parallel` parts until they are read, a writer until they
+  /// are sent. Who finds nothing left waits for others; if nobody gives any back for first_byte_timeout, the
+  /// answer is `exhausted`, as for a part that is more than the share. From 1 MiB.
   std::uint64_t memory_limit_bytes = std::uint64_t{256} << 20;
 
-  /// 1 ms … 10 min each. The last: a whole operation, retries included; 0: no limit.
+  /// 1 ms … 10 min each. first_byte_timeout: silence of any kind within an exchange; what is sent counts in
+  /// batches of up to 4 MiB. The last, without an upper limit: a whole operation, retries included, but not
+  /// the calls of readers and writers; 0: no limit.
   Duration connect_timeout = std::chrono::seconds(5);
   Duration first_byte_timeout = std::chrono::seconds(30);
   Duration operation_timeout = Duration::zero();
   /// Part of a get that took this long: it is asked for once more, into a buffer within memory_limit_bytes,
   /// and the first answer wins; each takes from the budget of retries. 0: never. Otherwise from 1 ms.
   Duration hedge_after = Duration::zero();
-  /// Tries after the first, of each part. 0 … 20. First and longest pause between them.
+  /// Tries after the first, of each part. 0 … 20. First and longest pause between them, whatever a service
+  /// asks for with Retry-After.
   unsigned retries = 4;
   Duration retry_delay = std::chrono::milliseconds(50);
   Duration retry_delay_max = std::chrono::seconds(10);
@@ -189,7 +197,8 @@ struct CopyOptions {
   std::string source_version_id{};
   Conditions source_conditions{};
   Encryption source_encryption{};  ///< sse_c: the key that the source was put with
-  /// Set: the copy's metadata and content type are `put`'s; otherwise the source's.
+  /// Set: the copy's metadata and content type are `put`'s; otherwise the source's. Tags, if `put` has any,
+  /// and conditions on what is there are always `put`'s.
   bool replace_metadata = false;
   PutOptions put{};
 };
@@ -272,7 +281,8 @@ struct BucketInfo {
 
 // ---- Calls.
 
-/// A multipart upload under way. What was uploaded is kept, and billed, until complete() or abort().
+/// A multipart upload under way. What was uploaded is kept, and billed, until complete() or abort(); parts
+/// that were under way then may want a second abort(). Conditions count when it is completed.
 class Upload {
  public:
   const std::string& key() const noexcept;
@@ -295,7 +305,8 @@ class Upload {
   std::shared_ptr<detail::UploadCore> core_;
 };
 
-/// Reads one version of an object from front to back, some parts ahead. One read at a time.
+/// Reads one version of an object from front to back, some parts ahead. One call at a time; after an error it
+/// can only be closed.
 class ObjectReader {
  public:
   const ObjectInfo& info() const noexcept;
@@ -309,8 +320,9 @@ class ObjectReader {
   std::shared_ptr<detail::ReaderCore> core_;
 };
 
-/// Writes an object of unknown size from front to back. Nothing is visible before finish(). One write at a
-/// time. Dropped without finish(): aborted.
+/// Writes an object of unknown size from front to back. Nothing is visible before finish(). One call at a
+/// time; after an error of write(), finish() answers it and gives up what was uploaded. Dropped without
+/// finish(): aborted.
 class ObjectWriter {
  public:
   /// Ready: the bytes were taken over (copied into a part, or sent), and belong to the caller again.
@@ -340,22 +352,24 @@ class Bucket {
 
   /// Fills `into` from GetOptions::offset; fewer bytes at the end of the object.
   Future<ObjectRead> get(std::string_view key, MutableBytes into, GetOptions options = {}) const;
-  /// All of it from GetOptions::offset, in memory of its own. Larger than the memory limit: exhausted.
+  /// All of it from GetOptions::offset, in memory of its own. Larger than this shard's share of the memory
+  /// limit: exhausted; get() into your own memory has no limit.
   Future<Object> get(std::string_view key, GetOptions options = {}) const;
-  /// Fills every range. Those that lie close together are asked for in one request. Each whole, or
-  /// out_of_range.
+  /// Fills every range. Those that lie close together are asked for in one request; one that is larger than
+  /// a part is one request, too. Each whole, or out_of_range.
   Future<ObjectInfo> get_ranges(std::string_view key, std::span<const RangeRead> ranges,
                                 GetOptions options = {}) const;
 
-  /// Ready: the service has stored the object, whole.
+  /// Ready: the service has stored the object, whole; netstord answers when it is on stable storage.
   Future<ObjectInfo> put(std::string_view key, Bytes from, PutOptions options = {}) const;
   Future<ObjectInfo> put(std::string_view key, ConstScatterList from, PutOptions options = {}) const;
-  /// Within the service; at most 5 GiB. Larger ones: Upload::part_copy.
+  /// Within the service; at most 5 GiB. Larger ones: Upload::part_copy. Answers ETag, time and version.
   Future<ObjectInfo> copy(std::string_view source_key, std::string_view key, CopyOptions options = {}) const;
 
   /// A key that is not there is removed already. In a versioned bucket without `version_id`: a delete marker.
   Future<void> remove(std::string_view key, std::string_view version_id = {}) const;
-  /// Any number; answers those that could not be removed.
+  /// Any number, a thousand in a request; answers those that could not be removed. An error says how many
+  /// were removed before it, and has effect unknown then.
   Future<std::vector<RemoveFailure>> remove_many(std::vector<std::string> keys) const;
 
   /// One page, in the order of UTF-8 bytes.
@@ -366,15 +380,16 @@ class Bucket {
   Future<void> remove_tags(std::string_view key, std::string_view version_id = {}) const;
 
   Future<Upload> start_upload(std::string_view key, PutOptions options = {}) const;
-  /// One that was started before, perhaps by another process; `encryption` as it was started with.
-  Future<Upload> resume_upload(std::string_view key, std::string_view id, Encryption encryption = {}) const;
+  /// One that was started before, perhaps by another process. Of `options` conditions, checksum and a
+  /// customer's key count: as it was started with.
+  Future<Upload> resume_upload(std::string_view key, std::string_view id, PutOptions options = {}) const;
   Future<std::vector<UploadInfo>> uploads(std::string_view prefix = {}) const;
 
   Future<ObjectReader> open_reader(std::string_view key, GetOptions options = {}) const;
   Future<ObjectWriter> open_writer(std::string_view key, PutOptions options = {}) const;
 
   enum class Method : std::uint8_t { get, put, head, remove };
-  /// A URL with which anybody may do this until then. 1 s … 7 days.
+  /// A URL with which anybody may do this until then, or until these credentials end. 1 s … 7 days.
   Future<std::string> presign(Method method, std::string_view key,
                               std::chrono::seconds valid_for = std::chrono::hours(1)) const;
 

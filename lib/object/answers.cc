@@ -27,18 +27,31 @@ bool starts_without_case(std::string_view text, std::string_view prefix) {
 }
 
 std::string with_quotes(const std::string& etag) {
-  return etag.empty() || etag == "*" || etag.front() == '"' ? etag : "\"" + etag + "\"";
+  const bool as_it_is = etag.empty() || etag == "*" || etag.front() == '"' || is_weak(etag);
+  return as_it_is ? etag : "\"" + etag + "\"";
 }
 
 }  // namespace
+
+bool is_weak(std::string_view etag) { return etag.starts_with("W/"); }
 
 std::string without_quotes(std::string_view etag) {
   if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') etag = etag.substr(1, etag.size() - 2);
   return std::string(etag);
 }
 
+Conditions same_version(const ObjectInfo& info) {
+  Conditions conditions;
+  conditions.if_match = info.etag;
+  if (info.etag.empty() && info.modified != WallTime()) conditions.if_unmodified_since = info.modified;
+  return conditions;
+}
+
 void read_info(const http::ResponseHead& head, ObjectInfo& info) {
   const http::Fields& fields = head.fields;
+  std::string key = std::move(info.key);
+  info = {};  // an earlier try may have been answered, too, and of another version
+  info.key = std::move(key);
   info.etag = without_quotes(fields.value("etag"));
   if (const auto range = http::decode_content_range(fields.value("content-range")); range && range->size) {
     info.size_bytes = *range->size;
@@ -106,18 +119,22 @@ void OptionHeaders::add(Request& request, const PutOptions& options, ChecksumAlg
                    [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
     request.header(keep(std::move(field)), value);
   }
-  std::string tags;
-  for (const auto& [name, value] : options.tags) {
-    if (!tags.empty()) tags += '&';
-    http::percent_encode(name, http::Slash::encode, tags);
-    tags += '=';
-    http::percent_encode(value, http::Slash::encode, tags);
-  }
-  add(request, "x-amz-tagging", std::move(tags));
+  add_tags(request, options.tags);
   add(request, options.encryption);
   if (checksum != ChecksumAlgorithm::none && checksum != ChecksumAlgorithm::md5) {
     request.header("x-amz-checksum-algorithm", s3::checksum_name(static_cast<s3::ChecksumKind>(checksum)));
   }
+}
+
+void OptionHeaders::add_tags(Request& request, const Pairs& tags) {
+  std::string text;
+  for (const auto& [name, value] : tags) {
+    if (!text.empty()) text += '&';
+    http::percent_encode(name, http::Slash::encode, text);
+    text += '=';
+    http::percent_encode(value, http::Slash::encode, text);
+  }
+  add(request, "x-amz-tagging", std::move(text));
 }
 
 void OptionHeaders::add(Request& request, const Encryption& encryption) {
@@ -156,6 +173,17 @@ void OptionHeaders::add_copy_source(Request& request, const std::string& bucket,
   if (options.source_encryption.kind != Encryption::Kind::sse_c) return;
   for (auto& [name, value] : key_fields("x-amz-copy-source-", options.source_encryption.customer_key))
     request.header(keep(std::move(name)), keep(std::move(value)));
+}
+
+Error without_effect(const Error& error) {
+  return Error(error.kind(), error.text(), Effect::none, error.origin(), error.native())
+      .with_answer(std::string(error.code()), std::string(error.request_id()));
+}
+
+void note_condition(Request& request, const Conditions& conditions) {
+  if (!conditions.if_match.empty() || !conditions.if_none_match.empty())
+    request.repeat = Repeat::only_if_it_never_happened;
+  if (!conditions.if_none_match.empty()) request.condition_failed = ErrorKind::already_exists;
 }
 
 Pairs key_fields(std::string_view prefix, const std::string& customer_key) {

@@ -21,12 +21,17 @@ void read_info(const http::ResponseHead& head, ObjectInfo& info);
 ObjectInfo info_of(const s3::ListedObject& listed);
 
 std::string without_quotes(std::string_view etag);
+/// Such a one never matches If-Match (RFC 9110, 13.1.1).
+bool is_weak(std::string_view etag);
+/// That the object is still the one that was answered about: its ETag, or where it has none its time.
+Conditions same_version(const ObjectInfo& info);
 
 /// Headers that options turn into. Keeps the texts that the request only shows: must live as long as it.
 class OptionHeaders {
  public:
   void add(Request& request, const Conditions& conditions);
   void add(Request& request, const PutOptions& options, ChecksumAlgorithm checksum);
+  void add_tags(Request& request, const Pairs& tags);
   void add(Request& request, const Encryption& encryption);
   /// Of a customer's key alone: what every reader and each part has to say again.
   void add_key(Request& request, const Encryption& encryption);
@@ -40,6 +45,12 @@ class OptionHeaders {
   std::string_view keep(std::string text) { return texts_.emplace_back(std::move(text)); }
   std::deque<std::string> texts_;
 };
+
+/// The same error of something that never became visible.
+Error without_effect(const Error& error);
+
+/// A condition on what is replaced: such a request is not repeated blindly.
+void note_condition(Request& request, const Conditions& conditions);
 
 /// Checks what would be refused, or would break a head: sizes, names, numbers.
 Result<void> check(const BucketCore& core, const PutOptions& options);

@@ -205,14 +205,15 @@ Future<Upload> Bucket::start_upload(std::string_view key, PutOptions options) co
   });
 }
 
-Future<Upload> Bucket::resume_upload(std::string_view key, std::string_view id, Encryption encryption) const {
+Future<Upload> Bucket::resume_upload(std::string_view key, std::string_view id, PutOptions options) const {
   if (Result<void> sound = object::check_key(key); !sound)
     return make_ready<Upload>(std::move(sound).error());
-  if (Result<void> sound = object::check(*core_, encryption); !sound)
+  if (Result<void> sound = object::check(*core_, options); !sound)
     return make_ready<Upload>(std::move(sound).error());
-  return make_ready<Upload>(detail::UploadCore::handle(
-      std::make_shared<detail::UploadCore>(core_, std::string(key), std::string(id), Conditions{},
-                                           core_->options().checksum, std::move(encryption))));
+  const ChecksumAlgorithm checksum = options.checksum.value_or(core_->options().checksum);
+  return make_ready<Upload>(detail::UploadCore::handle(std::make_shared<detail::UploadCore>(
+      core_, std::string(key), std::string(id), std::move(options.conditions), checksum,
+      std::move(options.encryption))));
 }
 
 Future<std::vector<UploadInfo>> Bucket::uploads(std::string_view prefix) const {

@@ -31,7 +31,10 @@ Result<ListPage> page_of_versions(const std::string& text) {
   ListPage page{.objects = {}, .prefixes = std::move(answer.prefixes), .next = {}};
   page.objects.reserve(answer.versions.size());
   for (const s3::ListedObject& one : answer.versions) page.objects.push_back(info_of(one));
-  if (answer.truncated) page.next = answer.next_key_marker + kBetween + answer.next_version_id_marker;
+  if (!answer.truncated) return page;
+  page.next = answer.next_key_marker + kBetween + answer.next_version_id_marker;
+  if (answer.next_key_marker.empty())
+    return Error(ErrorKind::protocol, "the service said that a list goes on, and not where");
   return page;
 }
 
@@ -117,6 +120,9 @@ Task<std::vector<BucketInfo>> list_all_buckets(Call call) {
     NETSTOR_TRY(s3::ListAllMyBucketsResult page, s3::decode_list_buckets(request.text));
     for (s3::ListedBucket& one : page.buckets) buckets.push_back({std::move(one.name), one.created});
     if (page.continuation_token.empty()) co_return buckets;
+    if (page.continuation_token == token)
+      co_return Error(ErrorKind::protocol,
+                      "the service said that the list of buckets goes on where it has been");
     token = std::move(page.continuation_token);
   }
 }

@@ -40,7 +40,7 @@ Result<Pool*> ObjectShard::pool_of(const Endpoint& endpoint) {
 
 Reservation ObjectShard::try_reserve(std::uint64_t bytes) noexcept {
   const std::uint64_t share = core_.memory_share();
-  return held_bytes_ + bytes <= share ? Reservation(&held_bytes_, bytes) : Reservation();
+  return held_.bytes + bytes <= share ? Reservation(&held_, bytes) : Reservation();
 }
 
 Task<Reservation> ObjectShard::reserve(std::uint64_t bytes) {
@@ -51,8 +51,17 @@ Task<Reservation> ObjectShard::reserve(std::uint64_t bytes) {
                                               std::to_string(share) +
                                               "; read into memory of your own, or raise the limit");
   }
-  for (;;) {
+  Time since = loop_.now();
+  for (std::uint64_t seen = held_.given_back;;) {
     if (Reservation reserved = try_reserve(bytes)) co_return reserved;
+    if (seen != held_.given_back) {
+      seen = held_.given_back;
+      since = loop_.now();
+    } else if (loop_.now() - since > options().first_byte_timeout) {
+      co_return Error(ErrorKind::exhausted,
+                      "BucketOptions::memory_limit_bytes is held by readers and writers that nobody goes on "
+                      "with: read, finish or close them, or raise it");
+    }
     // Who waits for memory waits for transfers: looking again every millisecond is nothing beside them.
     NETSTOR_CHECK(co_await sleep(std::chrono::milliseconds(1)));
   }

@@ -19,12 +19,18 @@ class BucketCore;
 
 namespace netstor::object {
 
+/// What operations of a shard hold of the bucket's memory.
+struct HeldMemory {
+  std::uint64_t bytes = 0;
+  std::uint64_t given_back = 0;  // how often
+};
+
 /// Memory that an operation holds of what the bucket may; given back by its end, on its shard.
 class Reservation {
  public:
   Reservation() noexcept = default;
-  Reservation(std::uint64_t* held, std::uint64_t bytes) noexcept : held_(held), bytes_(bytes) {
-    *held += bytes;
+  Reservation(HeldMemory* held, std::uint64_t bytes) noexcept : held_(held), bytes_(bytes) {
+    held->bytes += bytes;
   }
   Reservation(Reservation&& other) noexcept
       : held_(std::exchange(other.held_, nullptr)), bytes_(other.bytes_) {}
@@ -34,12 +40,14 @@ class Reservation {
     return *this;
   }
   ~Reservation() {
-    if (held_ != nullptr) *held_ -= bytes_;
+    if (held_ == nullptr) return;
+    held_->bytes -= bytes_;
+    ++held_->given_back;
   }
   explicit operator bool() const noexcept { return held_ != nullptr; }
 
  private:
-  std::uint64_t* held_ = nullptr;
+  HeldMemory* held_ = nullptr;
   std::uint64_t bytes_ = 0;
 };
 
@@ -72,7 +80,8 @@ class ObjectShard final : detail::StopHook {
   Task<void> replace_credentials();
 
   /// Of this shard's share of BucketOptions::memory_limit_bytes. Waits for others to give back; more than all
-  /// of it is `exhausted`.
+  /// of it is `exhausted`, and so is a wait in which nobody did for first_byte_timeout: streams keep what
+  /// they have read ahead until somebody reads them.
   Task<Reservation> reserve(std::uint64_t bytes);
   /// Nothing when there is not enough left.
   Reservation try_reserve(std::uint64_t bytes) noexcept;
@@ -95,7 +104,7 @@ class ObjectShard final : detail::StopHook {
   Port* port_ = nullptr;
   s3::Signer signer_;
   RetryBudget budget_;
-  std::uint64_t held_bytes_ = 0;
+  HeldMemory held_;
 
   Joint<void> renewal_;
   std::uint64_t credentials_ = 0;            // which are in use; 0: none

@@ -22,6 +22,10 @@ namespace {
 constexpr std::uint64_t kJoinGap = 64 << 10;  // asking for them costs less than one more request
 constexpr int kRangeNotSatisfiable = 416;
 
+std::string name_of(const Call& call, const std::string& key) {
+  return "s3://" + call.core->name() + "/" + key;
+}
+
 /// Services tell what they keep only when they are asked.
 void ask_for_checksum(const Call& call, Request& request) {
   if (call.core->options().verify_checksums) request.header("x-amz-checksum-mode", "ENABLED");
@@ -34,7 +38,10 @@ Task<std::uint64_t> get_once(Call call, const std::string& key, std::uint64_t of
   Request request(*call.shard, "GET", key);
   OptionHeaders headers;
   if (!options.version_id.empty()) request.query("versionId", options.version_id);
-  headers.add(request, options.conditions);
+  const std::string& expected = options.conditions.if_match;
+  Conditions conditions = options.conditions;
+  if (is_weak(expected)) conditions.if_match.clear();  // what comes is compared with it
+  headers.add(request, conditions);
   headers.add_key(request, options.encryption);
   headers.add_range(request, offset, length);
   if (offset == 0 && info != nullptr) ask_for_checksum(call, request);
@@ -43,18 +50,29 @@ Task<std::uint64_t> get_once(Call call, const std::string& key, std::uint64_t of
   request.into_bytes = length;
   request.expected_body = length;
   bool as_asked = false;
+  bool sized = false;
+  ObjectInfo answered;
+  answered.key = key;
   request.on_head([&](const http::ResponseHead& head) {
     // All of the object is a range, too, if it begins where the range was to begin.
     const auto range = http::decode_content_range(head.fields.value("content-range"));
     as_asked = head.status == 206 ? range && range->range && range->range->offset == offset : offset == 0;
-    if (info != nullptr) read_info(head, *info);
+    sized = head.status == 206 ? range && range->size : head.content_length.has_value();
+    read_info(head, answered);
   });
   auto performing = perform(request);
   NETSTOR_CHECK(co_await std::move(performing));
-  if (!as_asked) {
-    co_return Error(ErrorKind::protocol, "GET s3://" + call.core->name() + "/" + key +
-                                             ": the service did not send the range that was asked for");
+  // Some answer a range in part: taken for the object's end, the rest would be missing without a word.
+  const std::uint64_t left = answered.size_bytes > offset ? answered.size_bytes - offset : 0;
+  if (!as_asked || (sized && request.received != std::min(length, left))) {
+    co_return Error(ErrorKind::protocol,
+                    "GET " + name_of(call, key) + ": the service did not send the range that was asked for");
   }
+  if (!expected.empty() && expected != "*" && !answered.etag.empty() &&
+      without_quotes(expected) != answered.etag) {
+    co_return Error(ErrorKind::compare_failed, "GET " + name_of(call, key) + ": the object was replaced");
+  }
+  if (info != nullptr) *info = std::move(answered);
   co_return request.received;
 }
 
@@ -139,8 +157,7 @@ Task<void> get_rest(Call call, const std::string& key, const PieceList& into, st
                     std::uint64_t length, GetOptions options, const ObjectInfo& info) {
   const std::uint64_t part = call.core->options().part_bytes;
   const std::uint64_t base = options.offset;
-  options.conditions = {};
-  options.conditions.if_match = info.etag;
+  options.conditions = same_version(info);
   if (!info.version_id.empty()) options.version_id = info.version_id;
   const std::size_t count = (length - done + part - 1) / part;
   auto all = in_parallel(count, call.core->options().parallel, [&](std::size_t i) {
@@ -149,10 +166,6 @@ Task<void> get_rest(Call call, const std::string& key, const PieceList& into, st
     return get_exactly(call, key, base + at, slice(into, at, bytes), options);
   });
   co_return co_await std::move(all);
-}
-
-std::string name_of(const Call& call, const std::string& key) {
-  return "s3://" + call.core->name() + "/" + key;
 }
 
 /// get_object(), but for the comparison.
@@ -232,8 +245,7 @@ Task<Object> get_whole(Call call, std::string key, GetOptions options) {
   if (size == 0) co_return object;
   NETSTOR_TRY(object.data, Buffer::allocate(size));
   // The version that was looked at, whatever is put meanwhile.
-  options.conditions = {};
-  options.conditions.if_match = object.info.etag;
+  options.conditions = same_version(object.info);
   const PieceList into = pieces_of(object.data.bytes());
   auto getting = fill(call, key, into, options);
   NETSTOR_TRY(const ObjectRead read, co_await std::move(getting));
@@ -291,8 +303,7 @@ Task<ObjectInfo> get_ranges(Call call, std::string key, std::vector<RangeRead> r
     co_return Error(ErrorKind::out_of_range,
                     "GET " + name_of(call, key) + ": a range ends beyond the object");
   }
-  options.conditions = {};
-  options.conditions.if_match = info.etag;
+  options.conditions = same_version(info);
   struct One {
     static Task<void> run(Task<std::uint64_t> getting, std::uint64_t wanted, std::string name) {
       NETSTOR_TRY(const std::uint64_t bytes, co_await std::move(getting));
@@ -322,9 +333,12 @@ Task<ObjectInfo> copy_object(Call call, std::string source, std::string key, Cop
     headers.add(request, options.put, options.put.checksum.value_or(ChecksumAlgorithm::none));
   } else {
     request.header("x-amz-storage-class", options.put.storage_class);
+    headers.add_tags(request, options.put.tags);
     headers.add(request, options.put.encryption);
   }
+  if (!options.put.tags.empty()) request.header("x-amz-tagging-directive", "REPLACE");
   headers.add(request, options.put.conditions);
+  note_condition(request, options.put.conditions);
   request.changes = true;
   request.may_hide_error = true;
   ObjectInfo info;
@@ -352,11 +366,12 @@ Task<void> remove_object(Call call, std::string key, std::string version_id) {
 
 Task<std::vector<RemoveFailure>> remove_objects(Call call, std::vector<std::string> keys) {
   std::vector<RemoveFailure> failures;
+  std::size_t removed = 0;
   for (const std::string& key : keys) NETSTOR_CHECK(check_key(key));
   const std::size_t batches = (keys.size() + s3::kDeleteMax - 1) / s3::kDeleteMax;
   struct Batch {
-    static Task<void> run(Call call, std::span<const std::string> keys,
-                          std::vector<RemoveFailure>* failures) {
+    static Task<void> run(Call call, std::span<const std::string> keys, std::vector<RemoveFailure>* failures,
+                          std::size_t* removed) {
       s3::DeleteRequest body{.objects = {}, .quiet = true};
       for (const std::string& key : keys) body.objects.push_back({.key = key, .version_id = {}});
       std::string text;
@@ -374,14 +389,21 @@ Task<std::vector<RemoveFailure>> remove_objects(Call call, std::vector<std::stri
       for (const auto& failed : result.failed) {
         failures->push_back({failed.key, failed.version_id, failed.code, failed.message});
       }
+      *removed += keys.size() - result.failed.size();
       co_return ok();
     }
   };
   auto all = in_parallel(batches, call.core->options().parallel, [&](std::size_t i) {
     const auto rest = std::span<const std::string>(keys).subspan(i * s3::kDeleteMax);
-    return Batch::run(call, rest.first(std::min(rest.size(), s3::kDeleteMax)), &failures);
+    return Batch::run(call, rest.first(std::min(rest.size(), s3::kDeleteMax)), &failures, &removed);
   });
-  NETSTOR_CHECK(co_await std::move(all));
+  if (Result<void> done = co_await std::move(all); !done) {
+    if (removed == 0) co_return std::move(done).error();
+    const Error& why = done.error();
+    co_return Error(why.kind(), why.text() + "; " + std::to_string(removed) + " keys were removed before",
+                    Effect::unknown, why.origin(), why.native())
+        .with_answer(std::string(why.code()), std::string(why.request_id()));
+  }
   co_return failures;
 }
 

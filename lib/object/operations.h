@@ -38,6 +38,9 @@ Task<std::vector<UploadedPart>> list_parts(Call call, std::string key, std::stri
 Task<ObjectInfo> complete_upload(Call call, std::string key, std::string id, std::vector<UploadedPart> parts,
                                  Conditions conditions);
 Task<void> abort_upload(Call call, std::string key, std::string id);
+/// The same for an operation that failed: what was uploaded is worth nothing. Of one that was cancelled it
+/// goes on behind it. Whether the service forgets it changes nothing for the caller.
+Task<void> abandon_upload(Call call, std::string key, std::string id);
 Task<std::vector<UploadInfo>> list_uploads(Call call, std::string prefix);
 
 // buckets.cc

@@ -263,7 +263,8 @@ Task<void> perform(Request& request) {
     const Duration pause = pause_before(retry, options, request.failure, shard.loop().random());
     if (Result<void> slept = co_await sleep(pause); !slept) {
       const Error last = request.error();
-      co_return Error(slept.error().kind(), last.text(), last.effect(), last.origin(), last.native());
+      co_return Error(slept.error().kind(), last.text(), last.effect(), last.origin(), last.native())
+          .with_answer(std::string(last.code()), std::string(last.request_id()));
     }
   }
 }

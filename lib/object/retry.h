@@ -26,7 +26,8 @@ struct Failure {
 
 /// Whether the request may be repeated though an earlier try may have happened. By S3's own rules that is so
 /// for everything but requests under a condition, where the second try would meet the success of the first,
-/// and for those that make something new each time.
+/// and for those that make something new each time (but for an upload that was begun twice: the one that
+/// nobody knows has no parts).
 enum class Repeat : std::uint8_t { harmless, only_if_it_never_happened };
 
 constexpr bool may_retry(const Failure& failure, Repeat repeat) noexcept {
@@ -54,7 +55,7 @@ class RetryBudget {
 };
 
 /// Before try `number` (the first retry is 1): a random part of a growing pause ("full jitter"), or at least
-/// what the service asked for. `random` is any 64 bits.
+/// what the service asked for, and never more than retry_delay_max. `random` is any 64 bits.
 constexpr Duration pause_before(unsigned number, const BucketOptions& options, const Failure& failure,
                                 std::uint64_t random) noexcept {
   Duration most = options.retry_delay;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/object/streams.h"
 
+#include "lib/object/answers.h"
 #include "lib/object/plan.h"
 
 #include <algorithm>
@@ -11,6 +12,21 @@ namespace netstor::detail {
 namespace {
 
 Error ended() { return {ErrorKind::invalid_argument, "the stream has ended"}; }
+Error one_at_a_time() {
+  return {ErrorKind::invalid_argument, "a call of this stream is under way: one at a time"};
+}
+
+/// While a call is at work on a stream.
+class InUse {
+ public:
+  explicit InUse(bool& busy) noexcept : busy_(busy) { busy_ = true; }
+  ~InUse() { busy_ = false; }
+  InUse(const InUse&) = delete;
+  InUse& operator=(const InUse&) = delete;
+
+ private:
+  bool& busy_;
+};
 
 /// A part of a stream, owned by the coroutine's caller.
 Task<std::uint64_t> fill(object::Call call, std::string key, object::PieceList into, GetOptions options) {
@@ -67,8 +83,7 @@ Task<void> ReaderCore::look_ahead() {
     NETSTOR_TRY(part.data, Buffer::allocate(bytes));
     GetOptions options = options_;
     options.offset = planned_;
-    options.conditions = {};
-    options.conditions.if_match = info_.etag;
+    options.conditions = object::same_version(info_);
     part.coming = spawn(fill(call_, key_, object::pieces_of(part.data.bytes()), std::move(options)));
     part.bytes = bytes;
     planned_ += bytes;
@@ -78,6 +93,16 @@ Task<void> ReaderCore::look_ahead() {
 }
 
 Task<std::uint64_t> ReaderCore::read(MutableBytes into) {
+  if (busy_) co_return one_at_a_time();
+  if (failed_) co_return Error(*failed_);
+  const InUse use(busy_);
+  auto filling = fill_in(into);
+  Result<std::uint64_t> done = co_await std::move(filling);
+  if (!done) failed_ = done.error();
+  co_return done;
+}
+
+Task<std::uint64_t> ReaderCore::fill_in(MutableBytes into) {
   std::uint64_t done = 0;
   while (done < into.size()) {
     if (closed_) co_return ended();
@@ -86,13 +111,10 @@ Task<std::uint64_t> ReaderCore::read(MutableBytes into) {
     if (parts_.empty()) break;
     Part& part = parts_.front();
     if (!part.here) {
-      Result<std::uint64_t> came = co_await part.coming.join();
-      if (!came) {
-        part.coming = make_ready<std::uint64_t>(Error(came.error()));
-        co_return std::move(came).error();
-      }
-      if (*came != part.bytes) co_return Error(ErrorKind::protocol, "a part of " + key_ + " came short");
+      const Result<std::uint64_t> came = co_await part.coming.join();
       part.here = true;
+      if (!came) co_return Error(came.error());
+      if (*came != part.bytes) co_return Error(ErrorKind::protocol, "a part of " + key_ + " came short");
     }
     const std::uint64_t bytes = std::min<std::uint64_t>(part.bytes - part.read, into.size() - done);
     std::memcpy(into.data() + done, part.data.data() + part.read, bytes);
@@ -102,23 +124,22 @@ Task<std::uint64_t> ReaderCore::read(MutableBytes into) {
     if (part.read == part.bytes) parts_.pop_front();
   }
   // Nobody gets the last bytes of an object that is not what was put.
-  const bool all = parts_.empty() && planned_ == info_.size_bytes;
-  if (all && kept_ && !compared_) {
-    damaged_ = sum_.finish() != *kept_;
-    compared_ = true;
+  if (kept_ && parts_.empty() && planned_ >= info_.size_bytes) {
+    const s3::Checksum kept = *std::exchange(kept_, std::nullopt);
+    if (sum_.finish() != kept) co_return object::corrupt(*call_.core, key_, kept.kind);
   }
-  if (damaged_) co_return object::corrupt(*call_.core, key_, kept_->kind);
   co_return done;
 }
 
 Task<void> ReaderCore::close() {
+  if (busy_) co_return one_at_a_time();
+  const InUse use(busy_);
   closed_ = true;
   for (Part& part : parts_) {
-    if (part.here) continue;
+    if (std::exchange(part.here, true)) continue;
     part.coming.cancel();
     const auto came = co_await part.coming.join();
     static_cast<void>(came);
-    part.here = true;
   }
   parts_.clear();
   co_return ok();
@@ -157,9 +178,18 @@ Task<void> WriterCore::send_full() {
 }
 
 Task<void> WriterCore::write(Bytes from) {
+  if (busy_) co_return one_at_a_time();
+  if (ended_) co_return ended();
+  const InUse use(busy_);
+  auto taking = take(from);
+  Result<void> taken = co_await std::move(taking);
+  if (!taken && !failed_) failed_ = taken.error();
+  co_return taken;
+}
+
+Task<void> WriterCore::take(Bytes from) {
   // Parts grow with the object, so that 10,000 of them are enough for 5 TiB.
   while (!from.empty()) {
-    if (ended_) co_return ended();
     if (failed_) co_return Error(*failed_);
     if (!filling_) {
       while (sending_.size() >= call_.core->options().parallel ||
@@ -194,37 +224,44 @@ Task<void> WriterCore::write(Bytes from) {
 }
 
 Task<ObjectInfo> WriterCore::finish() {
+  if (busy_) co_return one_at_a_time();
   if (std::exchange(ended_, true)) co_return ended();
+  const InUse use(busy_);
+  auto storing = store();
+  Result<ObjectInfo> stored = co_await std::move(storing);
+  auto letting = let_go();
+  NETSTOR_CHECK(co_await std::move(letting));
+  // What may have been completed is nobody's to abort.
+  if (!stored && !upload_.empty() && stored.error().effect() == Effect::none) {
+    auto abandoning = object::abandon_upload(call_, key_, upload_);
+    NETSTOR_CHECK(co_await std::move(abandoning));
+  }
+  co_return stored;
+}
+
+Task<ObjectInfo> WriterCore::store() {
+  if (failed_) co_return object::without_effect(*failed_);
   if (upload_.empty()) {
     auto putting = object::put_object(
         call_, key_, object::pieces_of(Bytes(filling_.bytes()).first(static_cast<std::size_t>(filled_))),
         options_);
-    Result<ObjectInfo> put = co_await std::move(putting);
-    filling_.reset();
-    filling_memory_ = {};
-    co_return put;
+    co_return co_await std::move(putting);
   }
   if (filled_ != 0) {
     auto sending = send_full();
-    NETSTOR_CHECK(co_await std::move(sending));
+    if (Result<void> sent = co_await std::move(sending); !sent && !failed_) failed_ = sent.error();
   }
   while (!sending_.empty()) {
     auto taking = take_oldest();
     NETSTOR_CHECK(co_await std::move(taking));
   }
-  if (failed_) {
-    Error error = *failed_;
-    auto aborting = object::abort_upload(call_, key_, upload_);
-    const Result<void> aborted = co_await std::move(aborting);
-    static_cast<void>(aborted);
-    co_return error;
-  }
+  if (failed_) co_return object::without_effect(*failed_);
   auto completing = object::complete_upload(call_, key_, upload_, std::move(parts_), options_.conditions);
   co_return co_await std::move(completing);
 }
 
-Task<void> WriterCore::abort() {
-  if (std::exchange(ended_, true)) co_return ok();
+/// Ends what is under way, and gives back all memory.
+Task<void> WriterCore::let_go() {
   for (Sending& one : sending_) one.done.cancel();
   while (!sending_.empty()) {
     auto taking = take_oldest();
@@ -232,6 +269,15 @@ Task<void> WriterCore::abort() {
   }
   filling_.reset();
   filling_memory_ = {};
+  co_return ok();
+}
+
+Task<void> WriterCore::abort() {
+  if (busy_) co_return one_at_a_time();
+  if (std::exchange(ended_, true)) co_return ok();
+  const InUse use(busy_);
+  auto letting = let_go();
+  NETSTOR_CHECK(co_await std::move(letting));
   if (upload_.empty()) co_return ok();
   auto aborting = object::abort_upload(call_, key_, upload_);
   co_return co_await std::move(aborting);

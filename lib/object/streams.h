@@ -47,6 +47,7 @@ class ReaderCore {
   static void release(ReaderCore* core) noexcept;
 
  private:
+  Task<std::uint64_t> fill_in(MutableBytes into);
   struct Part {
     Buffer data;
     object::Reservation memory;
@@ -65,8 +66,8 @@ class ReaderCore {
   std::deque<Part> parts_;
   std::optional<s3::Checksum> kept_;  // of a reader of all bytes
   s3::Checksummer sum_;               // of what was read
-  bool compared_ = false;
-  bool damaged_ = false;
+  std::optional<Error> failed_;       // what was lost with a read cannot be read again
+  bool busy_ = false;                 // with a call
   bool closed_ = false;
 };
 
@@ -84,6 +85,9 @@ class WriterCore {
   static void release(WriterCore* core) noexcept;
 
  private:
+  Task<void> take(Bytes from);
+  Task<ObjectInfo> store();
+  Task<void> let_go();
   struct Sending {
     Buffer data;
     object::Reservation memory;
@@ -101,7 +105,8 @@ class WriterCore {
   std::uint64_t filled_ = 0;
   std::deque<Sending> sending_;
   std::vector<UploadedPart> parts_;
-  std::optional<Error> failed_;
+  std::optional<Error> failed_;  // bytes are missing: there is nothing to finish any more
+  bool busy_ = false;            // with a call
   bool ended_ = false;
 };
 

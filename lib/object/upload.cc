@@ -66,13 +66,35 @@ Task<s3::Checksum> send_payload(Request& request, OptionHeaders& headers, const 
   co_return sums.checksum;
 }
 
-bool has_condition(const Conditions& conditions) {
-  return !conditions.if_match.empty() || !conditions.if_none_match.empty();
+Error goes_nowhere(const char* what) {
+  return {ErrorKind::protocol,
+          std::string("the service said that the list of ") + what + " goes on where it has been"};
 }
 
-void note_condition(Request& request, const Conditions& conditions) {
-  if (has_condition(conditions)) request.repeat = Repeat::only_if_it_never_happened;
-  if (!conditions.if_none_match.empty()) request.condition_failed = ErrorKind::already_exists;
+/// The ETag that S3 gives to what these parts become; nothing where the service has others.
+std::string etag_of(const std::vector<UploadedPart>& parts) {
+  s3::MultipartEtag etag;
+  for (const UploadedPart& part : parts) {
+    Md5::Digest digest;
+    if (!decode_hex(part.etag, digest)) return {};
+    etag.add(digest);
+  }
+  return etag.finish();
+}
+
+/// Completing failed with `why`. When the answer to a try was lost and the next one is told that there is no
+/// such upload, the first one has done it, or somebody aborted: the object's ETag tells.
+Task<ObjectInfo> completed_before(Call call, ObjectInfo info, const std::vector<UploadedPart>& parts,
+                                  Error why) {
+  if (why.effect() != Effect::unknown || why.code() != "NoSuchUpload") co_return why;
+  auto heading = head_object(call, info.key, {});
+  const Result<ObjectInfo> found = co_await std::move(heading);
+  const std::string expected = etag_of(parts);
+  if (found && !expected.empty() && found->etag == expected) co_return *found;
+  co_return Error(ErrorKind::disconnected,
+                  why.text() + "; the answer to an earlier try was lost, which may have completed it",
+                  Effect::unknown, why.origin(), why.native())
+      .with_answer(std::string(why.code()), std::string(why.request_id()));
 }
 
 Task<ObjectInfo> put_at_once(Call call, const std::string& key, const PieceList& from,
@@ -121,17 +143,17 @@ Task<ObjectInfo> put_in_parts(Call call, const std::string& key, const PieceList
   });
   Result<void> uploaded = co_await std::move(all);
   if (!uploaded) {
-    // What was uploaded is worth nothing now; whether the service forgets it changes nothing for the caller.
-    auto aborting = abort_upload(call, key, id);
-    const Result<void> aborted = co_await std::move(aborting);
-    static_cast<void>(aborted);
-    co_return Error(uploaded.error().kind(), uploaded.error().text(), Effect::none, uploaded.error().origin(),
-                    uploaded.error().native());
+    auto abandoning = abandon_upload(call, key, id);
+    NETSTOR_CHECK(co_await std::move(abandoning));
+    co_return without_effect(uploaded.error());
   }
   auto completing = complete_upload(call, key, id, std::move(parts), options.conditions);
-  NETSTOR_TRY(ObjectInfo info, co_await std::move(completing));
-  info.size_bytes = size;
-  co_return info;
+  Result<ObjectInfo> completed = co_await std::move(completing);
+  if (!completed && completed.error().effect() == Effect::none) {
+    auto abandoning = abandon_upload(call, key, id);
+    NETSTOR_CHECK(co_await std::move(abandoning));
+  }
+  co_return completed;
 }
 
 }  // namespace
@@ -193,25 +215,25 @@ Task<UploadedPart> copy_part(Call call, PartPlace place, std::string source, std
   OptionHeaders headers;
   request.query("partNumber", number);
   request.query("uploadId", place.id);
+  if (length == 0) {
+    GetOptions which;
+    which.version_id = options.source_version_id;
+    which.encryption = options.source_encryption;
+    which.conditions = options.source_conditions;
+    auto heading = head_object(call, source, which);
+    NETSTOR_TRY(const ObjectInfo info, co_await std::move(heading));
+    if (offset >= info.size_bytes) {
+      co_return Error(ErrorKind::out_of_range,
+                      "part_copy: the source has " + std::to_string(info.size_bytes) + " bytes");
+    }
+    length = info.size_bytes - offset;
+    options.source_conditions = same_version(info);
+  }
   const std::string bucket = options.source_bucket.empty() ? call.core->name() : options.source_bucket;
   headers.add_copy_source(request, bucket, source, options);
   headers.add_key(request, place.encryption);
-  if (offset != 0 || length != 0) {
-    if (length == 0) {
-      GetOptions which;
-      which.version_id = options.source_version_id;
-      which.encryption = options.source_encryption;
-      auto heading = head_object(call, source, which);
-      NETSTOR_TRY(const ObjectInfo info, co_await std::move(heading));
-      if (offset >= info.size_bytes) {
-        co_return Error(ErrorKind::out_of_range,
-                        "part_copy: the source has " + std::to_string(info.size_bytes) + " bytes");
-      }
-      length = info.size_bytes - offset;
-    }
-    headers.add(request, "x-amz-copy-source-range",
-                "bytes=" + std::to_string(offset) + "-" + std::to_string(offset + length - 1));
-  }
+  headers.add(request, "x-amz-copy-source-range",
+              "bytes=" + std::to_string(offset) + "-" + std::to_string(offset + length - 1));
   request.changes = true;
   request.may_hide_error = true;
   auto performing = perform(request);
@@ -248,7 +270,11 @@ Task<std::vector<UploadedPart>> list_parts(Call call, std::string key, std::stri
       parts.push_back(std::move(part));
     }
     if (!page.truncated || parts.size() >= kPartsMost) co_return parts;
-    marker = std::to_string(page.next_part_number_marker);
+    if (std::string next = std::to_string(page.next_part_number_marker); next != marker) {
+      marker = std::move(next);
+    } else {
+      co_return goes_nowhere("parts");
+    }
   }
 }
 
@@ -282,8 +308,13 @@ Task<ObjectInfo> complete_upload(Call call, std::string key, std::string id, std
   info.key = key;
   request.on_head(
       [&](const http::ResponseHead& head) { info.version_id = head.fields.value("x-amz-version-id"); });
+  for (const UploadedPart& part : parts) info.size_bytes += part.size_bytes;
   auto performing = perform(request);
-  NETSTOR_CHECK(co_await std::move(performing));
+  if (Result<void> done = co_await std::move(performing); !done) {
+    auto looking = completed_before(call, info, parts, std::move(done).error());
+    NETSTOR_TRY(info, co_await std::move(looking));
+    co_return info;
+  }
   NETSTOR_TRY(const auto answer, s3::decode_complete_result(request.text));
   if (const auto* completed = std::get_if<s3::CompleteMultipartUploadResult>(&answer)) {
     info.etag = completed->etag;
@@ -292,8 +323,18 @@ Task<ObjectInfo> complete_upload(Call call, std::string key, std::string id, std
       info.checksum = completed->checksum->text();
     }
   }
-  for (const UploadedPart& part : parts) info.size_bytes += part.size_bytes;
   co_return info;
+}
+
+Task<void> abandon_upload(Call call, std::string key, std::string id) {
+  detail::CancelScope* const scope = co_await detail::OwnScope{};
+  if (scope == nullptr || !scope->cancelled) {
+    auto aborting = abort_upload(call, key, id);
+    const Result<void> aborted = co_await std::move(aborting);
+    if (aborted || scope == nullptr || !scope->cancelled) co_return ok();
+  }
+  spawn(abort_upload(call, key, id)).detach();
+  co_return ok();
 }
 
 Task<void> abort_upload(Call call, std::string key, std::string id) {
@@ -322,6 +363,8 @@ Task<std::vector<UploadInfo>> list_uploads(Call call, std::string prefix) {
       uploads.push_back({.key = std::move(one.key), .id = std::move(one.upload_id), .started = one.started});
     }
     if (!page.truncated || page.next_key_marker.empty()) co_return uploads;
+    if (page.next_key_marker == key_marker && page.next_upload_id_marker == id_marker)
+      co_return goes_nowhere("uploads");
     key_marker = std::move(page.next_key_marker);
     id_marker = std::move(page.next_upload_id_marker);
   }

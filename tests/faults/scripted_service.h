@@ -95,6 +95,7 @@ class ScriptedService {
     int fd = -1;
     std::string bytes;
     bool silent = false;
+    bool continued = false;  // the request that is coming has its 100
   };
 
   /// Takes a whole request from the front: a head, and the body that its Content-Length tells.
@@ -125,7 +126,14 @@ class ScriptedService {
     const ssize_t got = ::recv(connection.fd, some, sizeof some, 0);
     if (got <= 0) return false;
     connection.bytes.append(some, static_cast<std::size_t>(got));
+    const auto head_end = connection.bytes.find("\r\n\r\n");
+    if (!connection.continued && connection.bytes.find("expect: 100-continue") < head_end) {
+      connection.continued = true;
+      const std::string_view text = "HTTP/1.1 100 Continue\r\n\r\n";
+      static_cast<void>(::send(connection.fd, text.data(), text.size(), MSG_NOSIGNAL));
+    }
     for (std::string request; !connection.silent && !(request = take_request(connection.bytes)).empty();) {
+      connection.continued = false;
       const std::string text = reply_to(request);
       if (text == kClose) return false;
       connection.silent = text == kSilent;

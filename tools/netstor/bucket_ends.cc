@@ -150,11 +150,13 @@ namespace {
 
 /// Of a large object, `kParallel` parts at a time.
 Result<std::vector<UploadedPart>> copy_parts(const Upload& upload, const Bucket& from,
-                                             const std::string& source, std::uint64_t size_bytes) {
+                                             const ObjectInfo& source) {
   constexpr std::size_t kParallel = 8;
+  const std::uint64_t size_bytes = source.size_bytes;
   const std::uint64_t part = std::max(kCopyPart, part_bytes_for(size_bytes));
   netstor::CopyOptions options;
   options.source_bucket = from.name();
+  options.source_conditions.if_match = source.etag;  // one version, whatever is put meanwhile
   std::deque<Future<UploadedPart>> pending;
   std::vector<UploadedPart> parts;
   unsigned number = 0;
@@ -162,7 +164,7 @@ Result<std::vector<UploadedPart>> copy_parts(const Upload& upload, const Bucket&
   while (at < size_bytes || !pending.empty()) {
     if (at < size_bytes && pending.size() < kParallel) {
       const std::uint64_t length = std::min(part, size_bytes - at);
-      pending.push_back(upload.part_copy(++number, source, at, length, options));
+      pending.push_back(upload.part_copy(++number, source.key, at, length, options));
       at += length;
       continue;
     }
@@ -192,7 +194,7 @@ Result<void> copy_object(const Bucket& from, const std::string& source, std::uin
   options.content_encoding = info.content_encoding;
   options.metadata = info.metadata;
   NETSTOR_TRY_RETURN(const Upload upload, to.start_upload(key, options).get());
-  Result<std::vector<UploadedPart>> parts = copy_parts(upload, from, source, info.size_bytes);
+  Result<std::vector<UploadedPart>> parts = copy_parts(upload, from, info);
   if (parts) {
     const Result<ObjectInfo> stored = upload.complete(*std::move(parts)).get();
     if (stored) return ok();
