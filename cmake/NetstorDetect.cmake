@@ -2,7 +2,7 @@
 #
 # Looks for every third party once and says in one line each what is switched off for want of it.
 
-foreach(_dep threads uring isal crypto ssl pugixml rocksdb spdlog cli11 json absl)
+foreach(_dep threads uring verbs rdmacm isal crypto ssl pugixml rocksdb spdlog cli11 json absl)
   netstor_find_dep(${_dep})
 endforeach()
 if(NETSTOR_BUILD_TESTS)
@@ -29,6 +29,17 @@ else()
   message(STATUS "netstor: no io_uring transport: ${NETSTOR_WHY_NOT_uring}")
 endif()
 
+set(NETSTOR_HAVE_RDMA OFF)
+if(NETSTOR_RDMA STREQUAL "OFF")
+  message(STATUS "netstor: no RDMA transport: switched off by NETSTOR_RDMA=OFF")
+elseif(TARGET netstor_dep::verbs AND TARGET netstor_dep::rdmacm)
+  set(NETSTOR_HAVE_RDMA ON)
+elseif(NETSTOR_RDMA STREQUAL "ON")
+  message(FATAL_ERROR "NETSTOR_RDMA=ON, but ${NETSTOR_WHY_NOT_verbs} ${NETSTOR_WHY_NOT_rdmacm}")
+else()
+  message(STATUS "netstor: no RDMA transport: ${NETSTOR_WHY_NOT_verbs} ${NETSTOR_WHY_NOT_rdmacm}")
+endif()
+
 set(NETSTOR_HAVE_ISAL OFF)
 if(TARGET netstor_dep::isal)
   set(NETSTOR_HAVE_ISAL ON)
@@ -45,5 +56,6 @@ endforeach()
 # Both are defined in every source of this tree as 1 or 0, so that a misspelt name is a warning under #if.
 target_compile_definitions(netstor_flags INTERFACE
   NETSTOR_HAVE_URING=$<BOOL:${NETSTOR_HAVE_URING}>
+  NETSTOR_HAVE_RDMA=$<BOOL:${NETSTOR_HAVE_RDMA}>
   NETSTOR_HAVE_ISAL=$<BOOL:${NETSTOR_HAVE_ISAL}>)
 target_compile_options(netstor_flags INTERFACE -Wundef)

@@ -27,6 +27,18 @@ inline std::int32_t nvme_tcp(const nvme::tcp::PduError& error, bool said_by_peer
          (at ? static_cast<std::int32_t>(error.fei) : 0xFFFF);
 }
 
+// How a work request failed: the verbs' status (enum ibv_wc_status).
+inline constexpr std::int32_t kRdma = 0x2000'0000;
+// What a controller answered to a request for an RDMA connection (RdmaRejectReason).
+inline constexpr std::int32_t kRdmaReject = 0x4000'0000;
+// How NVMe/RDMA was broken (nvme::rdma::HostFault).
+inline constexpr std::int32_t kNvmeRdma = 0x0400'0000;
+
+constexpr std::int32_t rdma(std::int32_t status) noexcept { return kRdma | (status & 0xFF); }
+
+constexpr std::int32_t nvme_rdma(std::int32_t fault) noexcept { return kNvmeRdma | (fault & 0xFF); }
+constexpr std::int32_t rdma_reject(std::int32_t reason) noexcept { return kRdmaReject | (reason & 0xFFFF); }
+
 /// Nothing where `native` is no cause of these.
 std::string text(std::int32_t native);
 

@@ -7,6 +7,8 @@
 #include <netstor/ext/link.h>
 
 #include "lib/base/errno.h"
+#include "lib/wire/fabrics/connect.h"
+#include "lib/wire/fabrics/rdma_fault.h"
 #include "lib/wire/nvme/status.h"
 #include "transports/cause.h"
 
@@ -55,11 +57,45 @@ bool means_one_thing(nvme::Status status) noexcept {
   return status.sct() != nvme::StatusType::command_specific || status.sc() < 0x80;
 }
 
+/// Of enum ibv_wc_status, whose numbers are the kernel's interface.
+std::string_view said_by_card(std::int32_t status) noexcept {
+  switch (status) {
+    case 1:
+      return "a message was longer than the room for it";
+    case 4:
+      return "memory that is not registered was named";
+    case 5:
+      return "the connection was broken off";
+    case 6:
+      return "a memory window could not be opened";
+    case 9:
+    case 11:
+      return "the other end refused what was asked of it";
+    case 10:
+      return "the other end does not let us into its memory there";
+    case 12:
+      return "the other end does not answer";
+    case 13:
+      return "the other end was not ready to receive";
+    default:
+      return "the card failed";
+  }
+}
+
 }  // namespace
 
 std::string cause::text(std::int32_t native) {
   if (native == kClosedByPeer) return "closed by the other end";
   if (native == kDataDigest) return "data digest error";
+  if ((native & kRdma) != 0) return std::string(said_by_card(native & 0xFF));
+  if ((native & kRdmaReject) != 0) {
+    return "the controller refused the connection: " +
+           std::string(nvme::to_string(static_cast<nvme::RdmaRejectReason>(native & 0xFFFF)));
+  }
+  if ((native & kNvmeTcp) == 0 && (native & kNvmeRdma) != 0) {
+    return "the other end broke the protocol: " +
+           std::string(nvme::rdma::to_string(static_cast<nvme::rdma::HostFault>(native & 0xFF)));
+  }
   if ((native & kNvmeTcp) == 0) return {};
   std::string words = (native & kSaidByPeer) != 0 ? "the other end ended the connection: "
                                                   : "the other end broke the protocol: ";

@@ -7,6 +7,9 @@
 
 #include "transports/nvmeof/driver.h"
 #include "transports/posix/driver.h"
+#if NETSTOR_HAVE_RDMA
+#include "transports/rdma/driver.h"
+#endif
 #include "transports/sim/driver.h"
 #if NETSTOR_HAVE_URING
 #include "transports/uring/driver.h"
@@ -22,6 +25,9 @@ std::span<Driver* const> drivers() noexcept {
     &posix_driver(),
     &sim_driver(),
     &nvmeof_driver(),
+#if NETSTOR_HAVE_RDMA
+    &rdma_driver(),
+#endif
 #if NETSTOR_HAVE_URING
     &nvme_driver(),
 #endif
@@ -30,11 +36,18 @@ std::span<Driver* const> drivers() noexcept {
 }
 
 std::vector<Capability> driver_details() {
+  std::vector<Capability> all;
 #if NETSTOR_HAVE_URING
-  return uring_capabilities();
+  all = uring_capabilities();
 #else
-  return {{"driver.uring", false, "not in this build; configure with NETSTOR_URING=ON (needs liburing)"}};
+  all.push_back(
+      {"driver.uring", false, "not in this build; configure with NETSTOR_URING=ON (needs liburing)"});
 #endif
+#if !NETSTOR_HAVE_RDMA
+  all.push_back({"driver.rdma", false,
+                 "not in this build; configure with NETSTOR_RDMA=ON (needs libibverbs and librdmacm)"});
+#endif
+  return all;
 }
 
 }  // namespace netstor

@@ -226,6 +226,9 @@ void ShardLoop::arm_timer_fd(Time deadline) noexcept {
 
 void ShardLoop::wait_on_all(Time deadline) noexcept {
   const int all = fd();
+  for (auto& [driver, port] : ports_) {
+    if (port->waits() && !port->may_sleep()) return;
+  }
   arm_timer_fd(deadline);
   epoll_event event{};
   ::epoll_wait(all, &event, 1, -1);
@@ -242,6 +245,7 @@ bool ShardLoop::run_once() noexcept {
   }
   bool more = turn();
   if (!more && epoll_ >= 0) {
+    for (auto& [driver, port] : ports_) more |= port->waits() && !port->may_sleep();
     arm_timer_fd(timers_.next());
     sleeping_.store(true, std::memory_order_seq_cst);
     if (!mailbox_.empty()) {

@@ -4,7 +4,7 @@
 
 packages_demo=(build-essential g++ cmake ninja-build ccache pkg-config git python3
   liburing-dev libabsl-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libisal-dev libssl-dev
-  libpugixml-dev librocksdb-dev)
+  libpugixml-dev librocksdb-dev libibverbs-dev librdmacm-dev)
 packages_test=("${packages_demo[@]}" libgtest-dev libgmock-dev clang openssl
   pybind11-dev python3-dev python3-numpy python3-fsspec python3-pandas python3-pip mypy)
 packages_check=("${packages_test[@]}" clang-format clang-tidy libbenchmark-dev)
@@ -14,6 +14,7 @@ packages_bench=("${packages_demo[@]}" libgtest-dev libgmock-dev libbenchmark-dev
   pybind11-dev python3-dev python3-numpy)
 packages_vm=(qemu-system-x86 busybox-static kmod xz-utils zstd python3 debian-archive-keyring)
 packages_interop=("${packages_demo[@]}" "${packages_vm[@]}" nvme-cli fio e2fsprogs xfsprogs iproute2
+  ibverbs-providers ibverbs-utils rdmacm-utils perftest
   qemu-utils qemu-system-common nbdkit tshark python3-boto3 awscli s3cmd rclone nginx-light
   s3fs fuse3 openssl ceph-mon ceph-osd ceph-common radosgw)
 

@@ -158,6 +158,9 @@ class Port {
   virtual bool waits() const noexcept { return true; }
   /// A descriptor that polls readable when poll() has work; -1 when waits() is false.
   virtual int fd() const noexcept = 0;
+  /// Before the shard waits on fd() together with others: from now on fd() tells of work. False when there is
+  /// some already.
+  virtual bool may_sleep() { return true; }
   /// Blocks until poll() has work, `deadline`, or wake(). Flushes first.
   virtual void sleep_until(Time deadline) = 0;
   /// Ends sleep_until(), now or the next one. Any thread.
@@ -174,6 +177,9 @@ class Port {
   virtual Result<std::unique_ptr<Listener>> listen(const Address& address);
   virtual Result<std::unique_ptr<Link>> adopt(const Ticket& ticket);
   virtual void refuse(const Ticket& ticket) noexcept;
+
+  /// Where it has message links (transports/message_link.h); null elsewhere.
+  virtual class MessagePort* messages() noexcept { return nullptr; }
 };
 
 /// Ability bits of a driver.

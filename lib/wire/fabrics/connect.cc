@@ -37,6 +37,30 @@ std::optional<ConnectRefused> check(const ConnectData& data) {
   return std::nullopt;
 }
 
+std::string_view to_string(RdmaRejectReason reason) {
+  switch (reason) {
+    case RdmaRejectReason::invalid_private_data_length:
+      return "invalid length of private data";
+    case RdmaRejectReason::invalid_recfmt:
+      return "invalid record format";
+    case RdmaRejectReason::invalid_qid:
+      return "invalid queue id";
+    case RdmaRejectReason::invalid_hsqsize:
+      return "invalid size of the send queue";
+    case RdmaRejectReason::invalid_hrqsize:
+      return "invalid size of the receive queue";
+    case RdmaRejectReason::no_resources:
+      return "no resources";
+    case RdmaRejectReason::invalid_ird:
+      return "invalid inbound read depth";
+    case RdmaRejectReason::invalid_ord:
+      return "invalid outbound read depth";
+    case RdmaRejectReason::invalid_cntlid:
+      return "invalid controller id";
+  }
+  return "unknown reason";
+}
+
 void encode(const RdmaRequest& request, std::span<std::byte, kRdmaRequestBytes> out) {
   std::memset(out.data(), 0, out.size());
   store_le<std::uint16_t>(out.data(), request.recfmt);

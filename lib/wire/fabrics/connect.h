@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "lib/base/bytes.h"
 #include "lib/wire/fabrics/fabrics_command.h"
@@ -72,6 +73,8 @@ enum class RdmaRejectReason : std::uint16_t {
   invalid_ord = 8,
   invalid_cntlid = 9,
 };
+
+std::string_view to_string(RdmaRejectReason reason);
 
 struct RdmaReject {
   std::uint16_t recfmt = 0;

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transports/rdma/card.h"
+
+#include "lib/base/assert.h"
+#include "transports/rdma/link.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace netstor::rdma {
+
+namespace {
+
+constexpr int kCompletionsFirst = 1024;
+constexpr std::uint32_t kSoftRoce = 0xFFFFFF;   // as vendor
+constexpr std::uint64_t kReceive = 1ull << 63;  // in a work request's number, as RdmaLink has it
+
+Error refused(int error, const char* what) {
+  if (error == ENOMEM || error == EAGAIN) {
+    return {ErrorKind::exhausted,
+            std::string(what) +
+                ": refused by the system, perhaps by the limit of locked memory "
+                "(ulimit -l; see netstor info --capabilities)",
+            Effect::none, Origin::system, error};
+  }
+  return Error::system(error, what);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Card>> Card::make(ibv_context* context) {
+  std::unique_ptr<Card> card(new Card);
+  card->context_ = context;
+  if (const int error = ::ibv_query_device(context, &card->attributes_); error != 0)
+    return Error::system(error, "ask an RDMA device for its abilities");
+  card->domain_ = ::ibv_alloc_pd(context);
+  if (card->domain_ == nullptr) return refused(errno, "make a protection domain");
+  card->channel_ = ::ibv_create_comp_channel(context);
+  if (card->channel_ == nullptr) return refused(errno, "make a completion channel");
+  const int fd = card->channel_->fd;
+  if (::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK) != 0)
+    return Error::system(errno, "make a completion channel");
+  const int first = std::min(kCompletionsFirst, card->attributes_.max_cqe);
+  card->queue_ = ::ibv_create_cq(context, first, nullptr, card->channel_, 0);
+  if (card->queue_ == nullptr) return refused(errno, "make a completion queue");
+  // Soft-RoCE (6.1 and 6.12) hands the kernel's flag to its users, to whom it means a checksum of IP's. A
+  // window that has ended must not be ended once more: there, the kernel falls over it.
+  if (card->attributes_.vendor_id == kSoftRoce) card->ends_window_flags_ |= IBV_WC_IP_CSUM_OK;
+  // What a card says of windows and what it does with them differ; one that makes them is believed.
+  constexpr unsigned kWindows = IBV_DEVICE_MEM_WINDOW_TYPE_2A | IBV_DEVICE_MEM_WINDOW_TYPE_2B;
+  if ((card->attributes_.device_cap_flags & kWindows) != 0) {
+    ibv_mw* const window = ::ibv_alloc_mw(card->domain_, IBV_MW_TYPE_2);
+    card->has_windows_ = window != nullptr;
+    if (window != nullptr) ::ibv_dealloc_mw(window);
+  }
+  return card;
+}
+
+Card::~Card() {
+  NETSTOR_ASSERT(links_.empty());
+  if (shared_queue_ != nullptr) ::ibv_destroy_srq(shared_queue_);
+  while (!registrations_.empty()) remove_memory(registrations_.back().begin);
+  for (std::byte* const chunk : chunks_) ::munmap(chunk, std::size_t{kChunk} * shared_bytes_);
+  if (queue_ != nullptr) ::ibv_destroy_cq(queue_);
+  if (channel_ != nullptr) ::ibv_destroy_comp_channel(channel_);
+  if (domain_ != nullptr) ::ibv_dealloc_pd(domain_);
+}
+
+std::string Card::describe() const {
+  return std::string(::ibv_get_device_name(context_->device)) + (iwarp() ? ", iWARP" : "") +
+         (has_windows_ ? ", memory windows" : ", no memory windows: keys open whole registrations");
+}
+
+// ---- Memory.
+
+Result<void> Card::add_memory(MutableBytes memory) {
+  if (registrations_.size() >= kRegistrationsMax)
+    return Error(ErrorKind::exhausted, "too many registrations of memory");
+  int access = IBV_ACCESS_LOCAL_WRITE;
+  if (has_windows_) access |= IBV_ACCESS_MW_BIND;
+  if (iwarp()) access |= IBV_ACCESS_REMOTE_WRITE;  // what a read of iWARP's brings comes as a write
+  ibv_mr* const region = ::ibv_reg_mr(domain_, memory.data(), memory.size(), access);
+  if (region == nullptr) return refused(errno, "register memory");
+  const auto at =
+      std::upper_bound(registrations_.begin(), registrations_.end(), memory.data(),
+                       [](const std::byte* key, const Registration& each) { return key < each.begin; });
+  registrations_.insert(at, {.begin = memory.data(), .size = memory.size(), .region = region});
+  return {};
+}
+
+void Card::remove_memory(const void* begin) noexcept {
+  const auto found = std::find_if(registrations_.begin(), registrations_.end(),
+                                  [=](const Registration& each) { return each.begin == begin; });
+  if (found == registrations_.end()) return;
+  if (found->open != nullptr) ::ibv_dereg_mr(found->open);
+  ::ibv_dereg_mr(found->region);
+  registrations_.erase(found);
+}
+
+const Card::Registration* Card::find_registration(const void* begin, std::size_t size) const noexcept {
+  const auto* const from = static_cast<const std::byte*>(begin);
+  auto at = std::upper_bound(registrations_.begin(), registrations_.end(), from,
+                             [](const std::byte* key, const Registration& each) { return key < each.begin; });
+  if (at == registrations_.begin()) return nullptr;
+  --at;
+  const auto offset = static_cast<std::size_t>(from - at->begin);
+  return offset <= at->size && size <= at->size - offset ? &*at : nullptr;
+}
+
+ibv_mr* Card::find(const void* begin, std::size_t size) const noexcept {
+  const Registration* const found = find_registration(begin, size);
+  return found == nullptr ? nullptr : found->region;
+}
+
+ibv_mr* Card::find_open(const void* begin, std::size_t size) noexcept {
+  auto* const found = const_cast<Registration*>(find_registration(begin, size));
+  if (found == nullptr) return nullptr;
+  if (found->open == nullptr) {
+    found->open = ::ibv_reg_mr(domain_, found->begin, found->size,
+                               IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE);
+  }
+  return found->open;
+}
+
+// ---- Completions.
+
+Result<void> Card::reserve(unsigned entries) {
+  if (static_cast<int>(reserved_ + entries) > queue_->cqe) {
+    const int wanted = std::max(queue_->cqe * 2, static_cast<int>(reserved_ + entries));
+    const int size = std::min(wanted, attributes_.max_cqe);
+    if (size < static_cast<int>(reserved_ + entries))
+      return Error(ErrorKind::exhausted, "the RDMA device's completion queue is full: too many connections");
+    if (const int error = ::ibv_resize_cq(queue_, size); error != 0)
+      return refused(error, "enlarge a completion queue");
+  }
+  reserved_ += entries;
+  return {};
+}
+
+void Card::remove(std::uint32_t qp_number) noexcept { links_.erase(qp_number); }
+
+void Card::deliver(const ibv_wc& completion) noexcept {
+  const auto found = links_.find(completion.qp_num);
+  RdmaLink* const link = found == links_.end() ? nullptr : found->second;
+  if ((completion.wr_id & kReceive) == 0) {
+    if (link != nullptr) link->work_done(completion);
+    return;
+  }
+  const auto receive = static_cast<std::uint32_t>(completion.wr_id);
+  if (link != nullptr) return link->received(completion, receive);
+  // A message to a link that is gone; its buffer was one of the shared.
+  if (shared_queue_ != nullptr) repost_shared(receive);
+}
+
+unsigned Card::poll(unsigned max) {
+  unsigned done = 0;
+  do {
+    int found = static_cast<int>(std::exchange(waiting_, 0));
+    if (found == 0) found = ::ibv_poll_cq(queue_, kBatch, batch_.data());
+    if (found <= 0) break;
+    for (int i = 0; i < found; ++i) deliver(batch_[static_cast<std::size_t>(i)]);
+    done += static_cast<unsigned>(found);
+  } while (done < max);
+  return done;
+}
+
+bool Card::arm() noexcept {
+  if (waiting_ != 0) return false;
+  if (!armed_) {
+    if (::ibv_req_notify_cq(queue_, 0) != 0) return false;
+    armed_ = true;
+  }
+  const int found = ::ibv_poll_cq(queue_, kBatch, batch_.data());
+  waiting_ = found > 0 ? static_cast<unsigned>(found) : 0;
+  return waiting_ == 0;
+}
+
+void Card::clear_event() noexcept {
+  if (!armed_) return;
+  ibv_cq* queue = nullptr;
+  void* unused = nullptr;
+  while (::ibv_get_cq_event(channel_, &queue, &unused) == 0) {
+    ::ibv_ack_cq_events(queue, 1);
+    armed_ = false;
+  }
+}
+
+// ---- Shared receives.
+
+Result<ibv_srq*> Card::share(unsigned receives, std::uint32_t bytes_each) {
+  if (shared_queue_ == nullptr) {
+    ibv_srq_init_attr wanted{};
+    wanted.attr = {.max_wr = static_cast<std::uint32_t>(std::min(attributes_.max_srq_wr, 16384)),
+                   .max_sge = 1,
+                   .srq_limit = 0};
+    shared_queue_ = ::ibv_create_srq(domain_, &wanted);
+    if (shared_queue_ == nullptr) return refused(errno, "make a shared receive queue");
+    shared_bytes_ = (bytes_each + 63u) & ~std::uint32_t{63};
+    to_post_.reserve(wanted.attr.max_wr);
+  }
+  if (bytes_each > shared_bytes_)
+    return Error(ErrorKind::invalid_argument, "shared receives are shorter than this link's messages");
+  while (chunks_.size() * kChunk < promised_ + receives) NETSTOR_CHECK_RETURN(grow());
+  promised_ += receives;
+  flush();
+  return shared_queue_;
+}
+
+Result<void> Card::grow() {
+  if ((chunks_.size() + 1) * kChunk > to_post_.capacity())
+    return Error(ErrorKind::exhausted, "the RDMA device's shared receive queue is full");
+  const std::size_t size = std::size_t{kChunk} * shared_bytes_;
+  void* const at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) return Error::system(errno, "map receive buffers");
+  auto* const bytes = static_cast<std::byte*>(at);
+  if (Result<void> added = add_memory({bytes, size}); !added) {
+    ::munmap(at, size);
+    return added;
+  }
+  const auto first = static_cast<std::uint32_t>(chunks_.size()) * kChunk;
+  chunks_.push_back(bytes);
+  for (std::uint32_t i = 0; i < kChunk; ++i) to_post_.push_back(first + i);
+  return {};
+}
+
+std::byte* Card::shared(std::uint32_t receive) noexcept {
+  return chunks_[receive / kChunk] + std::size_t{receive % kChunk} * shared_bytes_;
+}
+
+void Card::flush() noexcept {
+  while (!to_post_.empty()) {
+    std::array<ibv_recv_wr, kBatch> requests{};
+    std::array<ibv_sge, kBatch> places{};
+    const std::size_t count = std::min<std::size_t>(to_post_.size(), kBatch);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint32_t receive = to_post_.back();
+      to_post_.pop_back();
+      std::byte* const at = shared(receive);
+      places[i] = {.addr = reinterpret_cast<std::uintptr_t>(at),
+                   .length = shared_bytes_,
+                   .lkey = find(at, shared_bytes_)->lkey};
+      requests[i].wr_id = kReceive | receive;
+      requests[i].sg_list = &places[i];
+      requests[i].num_sge = 1;
+      requests[i].next = i + 1 < count ? &requests[i + 1] : nullptr;
+    }
+    ibv_recv_wr* bad = nullptr;
+    // A queue of this size has room for all of them: what fails is the card, of which the links will hear.
+    static_cast<void>(::ibv_post_srq_recv(shared_queue_, requests.data(), &bad));
+  }
+}
+
+}  // namespace netstor::rdma

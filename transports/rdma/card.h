@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// A verbs device as one shard uses it: a protection domain, one completion queue, the memory that is
+// registered in it, and the receives that the shard's accepted links share. Belongs to a port, and lives as
+// long.
+
+#include <netstor/ext/driver.h>
+
+#include "transports/rdma/verbs.h"
+
+#include <array>
+#include <unordered_map>
+#include <vector>
+
+namespace netstor::rdma {
+
+class RdmaLink;
+
+class Card {
+ public:
+  static Result<std::unique_ptr<Card>> make(ibv_context* context);
+  ~Card();
+  Card(const Card&) = delete;
+  Card& operator=(const Card&) = delete;
+
+  ibv_context* context() const noexcept { return context_; }
+  ibv_pd* domain() const noexcept { return domain_; }
+  ibv_cq* completions() const noexcept { return queue_; }
+  const ibv_device_attr& abilities() const noexcept { return attributes_; }
+  int fd() const noexcept { return channel_->fd; }
+  bool has_windows() const noexcept { return has_windows_; }
+  bool iwarp() const noexcept { return context_->device->transport_type == IBV_TRANSPORT_IWARP; }
+  /// Of a received message: it has ended a window.
+  bool ends_window(const ibv_wc& completion) const noexcept {
+    return (completion.wc_flags & ends_window_flags_) != 0;
+  }
+  std::string describe() const;
+
+  // ---- Memory. What is registered may be named in work requests; a peer reaches none of it.
+  Result<void> add_memory(MutableBytes memory);
+  void remove_memory(const void* begin) noexcept;
+  /// Null where the range is not inside one registration.
+  ibv_mr* find(const void* begin, std::size_t size) const noexcept;
+  /// The same, for a peer to reach as a whole: on cards without windows; made when first asked for.
+  ibv_mr* find_open(const void* begin, std::size_t size) noexcept;
+
+  // ---- Completions.
+  /// Room in the completion queue for a link that is being made.
+  Result<void> reserve(unsigned entries);
+  void release(unsigned entries) noexcept { reserved_ -= entries; }
+  void add(RdmaLink& link, std::uint32_t qp_number) { links_[qp_number] = &link; }
+  void remove(std::uint32_t qp_number) noexcept;
+  /// Completes at most about `max` operations.
+  unsigned poll(unsigned max);
+  /// From now on fd() tells of completions; false when there is one already.
+  bool arm() noexcept;
+  void clear_event() noexcept;
+
+  // ---- Receives that links share.
+  Result<ibv_srq*> share(unsigned receives, std::uint32_t bytes_each);
+  void unshare(unsigned receives) noexcept { promised_ -= receives; }
+  std::byte* shared(std::uint32_t receive) noexcept;
+  void repost_shared(std::uint32_t receive) noexcept { to_post_.push_back(receive); }
+  /// Hands the receives that were given back to the card.
+  void flush() noexcept;
+
+ private:
+  struct Registration {
+    std::byte* begin = nullptr;
+    std::size_t size = 0;
+    ibv_mr* region = nullptr;
+    ibv_mr* open = nullptr;
+  };
+  static constexpr std::size_t kRegistrationsMax = 4096;
+  static constexpr unsigned kChunk = 64;  // shared receives that are made together
+  static constexpr unsigned kBatch = 32;
+
+  Card() = default;
+  const Registration* find_registration(const void* begin, std::size_t size) const noexcept;
+  Result<void> grow();
+  void deliver(const ibv_wc& completion) noexcept;
+
+  ibv_context* context_ = nullptr;
+  ibv_pd* domain_ = nullptr;
+  ibv_comp_channel* channel_ = nullptr;
+  ibv_cq* queue_ = nullptr;
+  ibv_srq* shared_queue_ = nullptr;
+  ibv_device_attr attributes_{};
+  bool has_windows_ = false;
+  bool armed_ = false;
+  unsigned ends_window_flags_ = IBV_WC_WITH_INV;
+  unsigned reserved_ = 0;
+  std::vector<Registration> registrations_;  // in order of begin
+  std::unordered_map<std::uint32_t, RdmaLink*> links_;
+  std::array<ibv_wc, kBatch> batch_{};
+  unsigned waiting_ = 0;  // in batch_, found by arm()
+  unsigned promised_ = 0;
+  std::uint32_t shared_bytes_ = 0;
+  std::vector<std::byte*> chunks_;
+  std::vector<std::uint32_t> to_post_;
+};
+
+}  // namespace netstor::rdma
