@@ -26,6 +26,7 @@ std::span<Driver* const> drivers() noexcept {
     &sim_driver(),
     &nvmeof_driver(),
 #if NETSTOR_HAVE_RDMA
+    &nvme_rdma_driver(),
     &rdma_driver(),
 #endif
 #if NETSTOR_HAVE_URING

@@ -43,8 +43,9 @@ void print_json(const std::vector<DiscoveredSubsystem>& found) {
 /// What to say to netstor next.
 std::string uri_of(const DiscoveredSubsystem& each) {
   if (!each.uri.empty()) return each.uri;
-  if (!each.discovery || each.transport != "tcp") return each.nqn + " (no driver for it in this build)";
-  Uri uri{.scheme = "nvme+tcp", .host = each.address, .port = 0, .path = {}, .query = {}};
+  const bool known = each.transport == "tcp" || each.transport == "rdma";
+  if (!each.discovery || !known) return each.nqn + " (no driver for it in this build)";
+  Uri uri{.scheme = "nvme+" + each.transport, .host = each.address, .port = 0, .path = {}, .query = {}};
   const std::string& service = each.service;
   std::from_chars(service.data(), service.data() + service.size(), uri.port);
   return uri.to_string();
@@ -67,7 +68,8 @@ void print_table(const std::vector<DiscoveredSubsystem>& found) {
 
 Result<void> run(const Arguments& arguments) {
   if (!is_uri(arguments.uri)) {
-    return usage_error(arguments.uri + " is no address", "expected nvme+tcp://HOST[:PORT]");
+    return usage_error(arguments.uri + " is no address",
+                       "expected nvme+tcp://HOST[:PORT] or nvme+rdma://HOST[:PORT]");
   }
   NETSTOR_TRY_RETURN(Runtime runtime, start_runtime(arguments.common));
   NETSTOR_TRY_RETURN(VolumeOptions options, volume_options(arguments.common));

@@ -15,7 +15,7 @@ Task<void> send(Connection& connection, const Target& target, std::vector<std::b
   const auto length = static_cast<std::uint32_t>(message->size());
   auto sending = execute(connection, "Authentication Send",
                          nvme::make_auth_transfer(FabricsType::authentication_send, 0, {.bytes = length}, {}),
-                         target.options.connect_timeout, *message, nvme::tcp::Transfer::to_controller);
+                         target.options.connect_timeout, *message, nvme::Transfer::to_controller);
   NETSTOR_CHECK(co_await std::move(sending));
   co_return ok();
 }
@@ -23,11 +23,10 @@ Task<void> send(Connection& connection, const Target& target, std::vector<std::b
 // Controllers fill what they do not use, or send less.
 Task<void> receive(Connection& connection, const Target& target, std::vector<std::byte>* message) {
   message->assign(nvme::kAuthMessageBytesMax, std::byte{0});
-  auto receiving =
-      execute(connection, "Authentication Receive",
-              nvme::make_auth_transfer(FabricsType::authentication_receive, 0,
-                                       {.bytes = nvme::kAuthMessageBytesMax}, {}),
-              target.options.connect_timeout, *message, nvme::tcp::Transfer::from_controller, false);
+  auto receiving = execute(connection, "Authentication Receive",
+                           nvme::make_auth_transfer(FabricsType::authentication_receive, 0,
+                                                    {.bytes = nvme::kAuthMessageBytesMax}, {}),
+                           target.options.connect_timeout, *message, nvme::Transfer::from_controller, false);
   NETSTOR_CHECK(co_await std::move(receiving));
   co_return ok();
 }

@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// A link and the queue pair that lives on it. At most one batch is sent and one receive waits at a time;
-// both are handed down by flush(), once a turn, so that a turn's work is one of each.
+// A connection to a controller and the queue pair that lives on it, whichever transport carries it: who is
+// told of what, deadlines, and the end. What is sent and received is handed down by flush(), once a turn.
+// tcp_connection.h has the bytes, rdma_connection.h the messages.
 
-#include <netstor/ext/link.h>
+#include <netstor/detail/loop.h>
+#include <netstor/ext/driver.h>
 
-#include <array>
 #include <memory>
+#include <string>
 
-#include "lib/proto/nvme/host_queue.h"
+#include "lib/proto/nvme/host_request.h"
 
 namespace netstor::nvmeof {
 
 class NvmeofPort;
+struct Target;
 
 class Connection {
  public:
   class Owner {
    public:
-    /// The connection ended by itself: its link is closed and all requests were given back. From poll().
+    /// The connection ended by itself: it is closed and all requests were given back. From poll().
     virtual void connection_lost(Connection& connection) noexcept = 0;
     /// As asked by tell_of_room().
     virtual void queue_has_room() noexcept {}
@@ -29,18 +32,28 @@ class Connection {
 
   enum class Kind : std::uint8_t { admin, io };
 
-  Connection(NvmeofPort& port, Owner& owner, std::unique_ptr<Link> link, Kind kind,
-             const nvme::tcp::HostQueueOptions& options);
-  ~Connection();  // ended connections only
+  /// What the queue pair shall be.
+  struct Plan {
+    Kind kind = Kind::admin;
+    std::uint16_t qid = 0;
+    std::uint16_t cntlid = 0;  ///< of I/O queues
+    std::uint16_t depth = 1;
+    std::uint32_t in_capsule_max = 0;
+    std::uint32_t transfer_max = 0;
+  };
+
+  virtual ~Connection();  // ended connections only
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  nvme::tcp::HostQueue& queue() noexcept { return queue_; }
+  nvme::HostCommands& queue() noexcept { return commands_; }
   NvmeofPort& port() noexcept { return port_; }
   bool open() const noexcept { return state_ == State::open; }
   /// Why it is not open any more.
   const OpResult& why() const noexcept { return why_; }
-  std::string_view peer() const noexcept { return link_->peer(); }
+  virtual std::string_view peer() const noexcept = 0;
+  /// What people want to know of it, as "key: value" lines.
+  virtual std::string describe() const = 0;
   /// The same for people; `what` was tried.
   Error error(std::string_view what) const;
 
@@ -50,7 +63,7 @@ class Connection {
   /// Ends the connection as if it had been lost.
   void give_up(OpResult why);
 
-  void flush();
+  virtual void flush() = 0;
 
   /// The queue was full: the owner is told, once, when it takes so many requests again.
   void tell_of_room(unsigned requests) noexcept { room_wanted_ = requests; }
@@ -58,38 +71,40 @@ class Connection {
   Connection* next = nullptr;  // the port's list
   Connection* previous = nullptr;
 
- private:
+ protected:
   enum class State : std::uint8_t { open, parting, closing, ended };
+
+  Connection(NvmeofPort& port, Owner& owner, Kind kind, nvme::HostCommands& commands);
+
+  State state() const noexcept { return state_; }
+  Kind kind() const noexcept { return kind_; }
+  /// Starts the end of what carries the connection; link_ended() when it has let go of everything.
+  virtual void close_link() noexcept = 0;
+  void link_ended() noexcept;
+  /// The controller broke the protocol, and may be told so for a moment before close_link().
+  void part(OpResult why, bool may_speak);
+  void begin_close();
+  /// When flush() has done its work.
+  void watch();
+  /// Of the user's payload; `copied` is the queue's count.
+  void count_copies(std::uint64_t copied) noexcept;
+
+ private:
   struct Alarm : detail::Timer {
     Connection* connection = nullptr;
   };
 
-  void sent();
-  void received();
-  void begin_close();
-  void ended();
-  void watch_deadlines();
-  void watch_room();
-
   NvmeofPort& port_;
   Owner& owner_;
-  std::unique_ptr<Link> link_;
+  nvme::HostCommands& commands_;
   const Kind kind_;
   State state_ = State::open;
-  bool sending_ = false;
-  bool receiving_ = false;
   bool lost_ = false;  // by itself, so that the owner is told
   OpResult why_ = OpResult::failure(ErrorKind::cancelled);
   unsigned room_wanted_ = 0;
   std::uint64_t copied_bytes_ = 0;
   Op* closed_ = nullptr;
-  Op link_closed_;
   Alarm alarm_;
-  SendOp send_;
-  RecvOp recv_;
-  std::array<iovec, kLinkPiecesMax> pieces_{};
-  nvme::tcp::HostQueue queue_;
-  nvme::tcp::SendBatch batch_;
 };
 
 }  // namespace netstor::nvmeof

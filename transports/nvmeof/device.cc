@@ -7,6 +7,7 @@
 #include "lib/wire/fabrics/nqn.h"
 #include "lib/wire/nvme/log.h"
 #include "transports/nvme_command.h"
+#include "transports/nvmeof/connect.h"
 
 namespace netstor::nvmeof {
 
@@ -121,16 +122,15 @@ Task<void> NvmeofDevice::open_queue() {
     co_return Error(ErrorKind::exhausted, "the controller grants " + std::to_string(terms_.queues) +
                                               " I/O queues; lower VolumeOptions::queues");
   }
-  auto linking = port_.connect_link(target_);
-  NETSTOR_TRY(std::unique_ptr<Link> link, co_await std::move(linking));
   const std::uint16_t depth = this->depth();
-  io_ = std::make_unique<Connection>(
-      port_, *this, std::move(link), Connection::Kind::io,
-      nvme::tcp::HostQueueOptions{.depth = depth,
-                                  .header_digest = target_.options.header_digest,
-                                  .data_digest = target_.options.data_digest,
-                                  .in_capsule_max = terms_.in_capsule_max,
-                                  .transfer_max = std::max(terms_.limits.transfer_bytes_max, 4096u)});
+  auto linking = connect(port_, target_, *this,
+                         {.kind = Connection::Kind::io,
+                          .qid = qid,
+                          .cntlid = terms_.cntlid,
+                          .depth = depth,
+                          .in_capsule_max = terms_.in_capsule_max,
+                          .transfer_max = std::max(terms_.limits.transfer_bytes_max, 4096u)});
+  NETSTOR_TRY(io_, co_await std::move(linking));
   auto connecting = connect_queue(*io_, target_, terms_.cntlid, qid, depth);
   NETSTOR_TRY(const std::uint16_t cntlid, co_await std::move(connecting));
   if (cntlid != terms_.cntlid)
@@ -140,7 +140,7 @@ Task<void> NvmeofDevice::open_queue() {
   for (std::uint16_t i = 0; i < depth; ++i) {
     IoRequest& request = requests_[i];
     request.device = this;
-    request.done = [](nvme::tcp::HostRequest& self) noexcept {
+    request.done = [](nvme::HostRequest& self) noexcept {
       auto& finished = static_cast<IoRequest&>(self);
       finished.device->done(finished);
     };
@@ -217,7 +217,7 @@ void NvmeofDevice::done(IoRequest& request) noexcept {
   const OpResult lost = state_ == State::live ? io_->why().as_lost_path() : why_;
   OpResult result = result_of(request, lost);
   // What the controller says of the path is true for all that goes by it.
-  const bool answered = request.outcome == nvme::tcp::HostOutcome::answered;
+  const bool answered = request.outcome == nvme::HostOutcome::answered;
   if (answered && !result.ok && result.kind == ErrorKind::disconnected) io_->give_up(result);
   IoRequest* const partner = request.partner;
   if (partner != nullptr && partner->partner == &request) {
@@ -327,14 +327,12 @@ void NvmeofDevice::close(Op& closed) {
 }
 
 std::string NvmeofDevice::describe() const {
-  const auto on = [](bool yes) { return yes ? "on\n" : "off\n"; };
   const char* const tls = target_.options.tls_key.empty() ? "" : ", TLS 1.3 by a pre-shared key";
-  return "driver: nvmeof over tcp" + std::string(tls) + "\npeer: " + std::string(io_->peer()) +
-         "\nsubsystem: " + target_.subnqn + "\nnamespace: " + std::to_string(terms_.nsid) +
-         "\ncontroller: " + std::to_string(terms_.cntlid) + "\n" + about_ +
-         "header digest: " + on(io_->queue().header_digest()) +
-         "data digest: " + on(io_->queue().data_digest()) +
-         "in-capsule bytes: " + std::to_string(terms_.in_capsule_max) + "\n";
+  return std::string("driver: nvmeof over ") + (port_.message_port() != nullptr ? "rdma" : "tcp") + tls +
+         "\npeer: " + std::string(io_->peer()) + "\nsubsystem: " + target_.subnqn +
+         "\nnamespace: " + std::to_string(terms_.nsid) + "\ncontroller: " + std::to_string(terms_.cntlid) +
+         "\n" + about_ + io_->describe() + "in-capsule bytes: " + std::to_string(terms_.in_capsule_max) +
+         "\n";
 }
 
 }  // namespace netstor::nvmeof

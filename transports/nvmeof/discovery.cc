@@ -21,10 +21,12 @@ std::string uri_of(const nvme::DiscoveryEntry& entry) {
   const std::string_view service = entry.trsvcid.view();
   std::uint16_t port = 0;
   std::from_chars(service.data(), service.data() + service.size(), port);
-  if (entry.trtype != nvme::TransportType::tcp || entry.subtype != nvme::SubsystemType::nvme || port == 0)
+  const bool rdma = entry.trtype == nvme::TransportType::rdma;
+  if ((!rdma && entry.trtype != nvme::TransportType::tcp) || entry.subtype != nvme::SubsystemType::nvme ||
+      port == 0)
     return {};
   Uri uri;
-  uri.scheme = "nvme+tcp";
+  uri.scheme = rdma ? "nvme+rdma" : "nvme+tcp";
   uri.host = entry.traddr.view();
   uri.port = port;
   uri.path = "/" + std::string(entry.subnqn.view());

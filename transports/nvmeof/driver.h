@@ -7,6 +7,7 @@
 
 namespace netstor {
 
-Driver& nvmeof_driver() noexcept;
+Driver& nvmeof_driver() noexcept;     ///< NVMe/TCP
+Driver& nvme_rdma_driver() noexcept;  ///< NVMe/RDMA
 
 }  // namespace netstor

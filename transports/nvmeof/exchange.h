@@ -16,12 +16,12 @@ struct Answer {
 };
 
 /// `co_await` submits it and goes on from the run queue when it is done.
-class Exchange : public nvme::tcp::HostRequest, detail::Runnable {
+class Exchange : public nvme::HostRequest, detail::Runnable {
  public:
   Exchange(Connection& connection, const nvme::Command& command) : connection_(connection) {
     sqe = command;
     pieces = &piece_;
-    done = [](nvme::tcp::HostRequest& self) noexcept {
+    done = [](nvme::HostRequest& self) noexcept {
       auto& exchange = static_cast<Exchange&>(self);
       exchange.connection_.port().loop().push(exchange);
     };
@@ -30,7 +30,7 @@ class Exchange : public nvme::tcp::HostRequest, detail::Runnable {
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
-  void carry(MutableBytes data, nvme::tcp::Transfer direction) {
+  void carry(MutableBytes data, nvme::Transfer direction) {
     piece_ = {.iov_base = data.data(), .iov_len = data.size()};
     piece_count = 1;
     length = static_cast<std::uint32_t>(data.size());
@@ -53,17 +53,17 @@ class Exchange : public nvme::tcp::HostRequest, detail::Runnable {
 /// The answer, or why there is none; `what` is for people. A status that is not success is an error. Not
 /// `whole`: `data` is room for what may be less.
 inline Task<Answer> execute(Connection& connection, const char* what, nvme::Command command, Duration limit,
-                            MutableBytes data = {}, nvme::tcp::Transfer direction = nvme::tcp::Transfer::none,
+                            MutableBytes data = {}, nvme::Transfer direction = nvme::Transfer::none,
                             bool whole = true) {
   Exchange exchange(connection, command);
   if (!data.empty()) exchange.carry(data, direction);
   exchange.whole = whole;
   exchange.deadline = connection.port().loop().now() + limit;
   co_await exchange;
-  if (exchange.outcome == nvme::tcp::HostOutcome::corrupt) {
+  if (exchange.outcome == nvme::HostOutcome::corrupt) {
     co_return Error(ErrorKind::data_corrupt, std::string(what) + ": data digest error");
   }
-  if (exchange.outcome != nvme::tcp::HostOutcome::answered) {
+  if (exchange.outcome != nvme::HostOutcome::answered) {
     co_return connection.error(what);
   }
   if (!exchange.status.ok()) {

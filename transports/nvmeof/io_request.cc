@@ -9,7 +9,7 @@ namespace netstor::nvmeof {
 
 namespace {
 
-using nvme::tcp::Transfer;
+using nvme::Transfer;
 
 void carry(IoRequest& request, const iovec* pieces, unsigned count, std::uint64_t length,
            Transfer direction) noexcept {
@@ -52,16 +52,16 @@ OpResult result_of(const IoRequest& request, const OpResult& lost) noexcept {
   const bool changing = changes(request.op->verb);
   const Effect effect = changing && request.sent ? Effect::unknown : Effect::none;
   switch (request.outcome) {
-    case nvme::tcp::HostOutcome::answered:
+    case nvme::HostOutcome::answered:
       if (request.status.ok()) [[likely]]
         return OpResult::success(request.op->length);
       return result_of(request.status, nvme::StatusDialect::nvm, changing);
-    case nvme::tcp::HostOutcome::corrupt:
+    case nvme::HostOutcome::corrupt:
       return OpResult::failure(ErrorKind::data_corrupt, Origin::library, cause::kDataDigest, effect);
-    case nvme::tcp::HostOutcome::cancelled:
+    case nvme::HostOutcome::cancelled:
       return OpResult::failure(ErrorKind::cancelled, Origin::library, 0, effect);
-    case nvme::tcp::HostOutcome::timed_out:
-    case nvme::tcp::HostOutcome::lost:
+    case nvme::HostOutcome::timed_out:
+    case nvme::HostOutcome::lost:
       break;
   }
   OpResult result = lost;

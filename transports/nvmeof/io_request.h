@@ -13,7 +13,7 @@ namespace netstor::nvmeof {
 
 class NvmeofDevice;
 
-struct IoRequest : nvme::tcp::HostRequest {
+struct IoRequest : nvme::HostRequest {
   NvmeofDevice* device = nullptr;
   DeviceOp* op = nullptr;
   IoRequest* partner = nullptr;  // of a fused pair; cleared in both when one is done

@@ -23,8 +23,8 @@ OpResult result_of(const Error& error) noexcept {
 
 }  // namespace
 
-NvmeofPort::NvmeofPort(PortContext& context, Port& links)
-    : context_(context), links_(links), machine_(machine_identity(context.random())) {}
+NvmeofPort::NvmeofPort(PortContext& context, Port* links, MessagePort* messages)
+    : context_(context), links_(links), messages_(messages), machine_(machine_identity(context.random())) {}
 
 NvmeofPort::~NvmeofPort() { NETSTOR_ASSERT(connections_ == nullptr); }
 
@@ -49,6 +49,10 @@ Result<Target> NvmeofPort::target_of(std::string_view text, const void* options)
   if (options != nullptr) target.options = *static_cast<const VolumeOptions*>(options);
   if (uri.host.empty()) return Error(ErrorKind::invalid_argument, "the URI has no host");
   target.subnqn = uri.path.empty() ? "" : uri.path.substr(1);
+  if (messages_ != nullptr && (target.options.header_digest || target.options.data_digest))
+    return Error(ErrorKind::unsupported, "NVMe/RDMA has no digests: the card checks what it carries");
+  if (messages_ != nullptr && !target.options.tls_key.empty())
+    return Error(ErrorKind::unsupported, "NVMe/RDMA has no TLS: VolumeOptions::tls_key is for NVMe/TCP");
   target.address = {.host = uri.host, .port = uri.port != 0 ? uri.port : nvme::tcp::kIanaPort};
   if (!target.subnqn.empty() && !nvme::bearable_nqn(target.subnqn)) {
     return Error(ErrorKind::invalid_argument,
@@ -111,7 +115,7 @@ Task<std::unique_ptr<Link>> NvmeofPort::connect_tcp(const Target& target) {
   op.address = target.address;
   op.deadline = loop().now() + target.options.connect_timeout;
   Completion connected(op);
-  links_.connect(op);
+  links_->connect(op);
   co_await connected;
   if (!op.result.ok) {
     co_return op.result.error("connect to " + target.address.host + " port " +

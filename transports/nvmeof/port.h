@@ -4,11 +4,13 @@
 // without asking a controller.
 
 #include <netstor/ext/device.h>
+#include <netstor/ext/link.h>
 #include <netstor/options.h>
 #include <netstor/task.h>
 
 #include "lib/base/secrets.h"
 #include "transports/finished_ops.h"
+#include "transports/message_link.h"
 #include "transports/nvmeof/connection.h"
 #include "transports/nvmeof/host_identity.h"
 #include "transports/nvmeof/tls.h"
@@ -31,7 +33,8 @@ struct Target {
 
 class NvmeofPort final : public Port {
  public:
-  NvmeofPort(PortContext& context, Port& links);
+  /// Over links, or over messages.
+  NvmeofPort(PortContext& context, Port* links, MessagePort* messages);
   ~NvmeofPort() override;
 
   unsigned poll(unsigned max) override { return finished_.run(max); }
@@ -52,6 +55,8 @@ class NvmeofPort final : public Port {
 
   Result<Target> target_of(std::string_view uri, const void* options) const;
 
+  /// Null over TCP.
+  MessagePort* message_port() noexcept { return messages_; }
   /// Connects the link below a connection: TCP, and TLS over it when the target has a key.
   Task<std::unique_ptr<Link>> connect_link(const Target& target);
 
@@ -64,7 +69,8 @@ class NvmeofPort final : public Port {
   Task<std::unique_ptr<Link>> connect_tls(const Target& target);
 
   PortContext& context_;
-  Port& links_;
+  Port* links_;
+  MessagePort* messages_;
   HostIdentity machine_;
   std::shared_ptr<const tls::Context> tls_;  // made when first needed
   unsigned tls_form_ = 0;                    // in which a target has known its key last

@@ -6,6 +6,7 @@
 #include "lib/wire/fabrics/nqn.h"
 #include "lib/wire/nvme/features.h"
 #include "transports/nvmeof/authentication.h"
+#include "transports/nvmeof/connect.h"
 
 namespace netstor::nvmeof {
 
@@ -14,6 +15,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::uint16_t kAdminDepth = 16;
+// "Command Capsule", in-capsule data of fabrics and admin.
+constexpr std::uint32_t kAdminInCapsuleMax = 8192;
 constexpr std::uint16_t kQueuesWanted = 256;
 constexpr Duration kShutdownLimit = std::chrono::seconds(1);
 constexpr Duration kReadyPause = milliseconds(5);
@@ -40,7 +43,7 @@ Task<std::uint16_t> connect_queue(Connection& connection, const Target& target, 
                               .cattr = nvme::kConnectDisableSqFlowControl,
                               .kato_ms = qid == 0 ? keep_alive_ms(target) : 0};
   auto asking = execute(connection, "Connect", nvme::make_connect(0, connect, {}),
-                        target.options.connect_timeout, bytes, nvme::tcp::Transfer::to_controller);
+                        target.options.connect_timeout, bytes, nvme::Transfer::to_controller);
   Result<Answer> told = co_await std::move(asking);
   // Who is let in is the target's word; whoever asks it to needs the name.
   if (!told && told.error().kind() == ErrorKind::permission_denied)
@@ -70,14 +73,14 @@ Session::Session(NvmeofPort& port, const Target& target, Owner* owner)
     : port_(port), target_(target), owner_(owner) {
   beat_.session = keep_alive_.session = event_.session = this;
   beat_.fire = [](detail::Timer& timer) noexcept { static_cast<Beat&>(timer).session->beat(); };
-  keep_alive_.done = [](nvme::tcp::HostRequest& request) noexcept {
+  keep_alive_.done = [](nvme::HostRequest& request) noexcept {
     auto& self = static_cast<Standing&>(request);
     self.out = false;
-    if (self.outcome == nvme::tcp::HostOutcome::answered && !self.status.ok()) {
+    if (self.outcome == nvme::HostOutcome::answered && !self.status.ok()) {
       self.session->give_up(result_of(self.status, nvme::StatusDialect::nvm, false));
     }
   };
-  event_.done = [](nvme::tcp::HostRequest& request) noexcept {
+  event_.done = [](nvme::HostRequest& request) noexcept {
     auto& self = static_cast<Standing&>(request);
     self.out = false;
     self.session->heard();
@@ -85,15 +88,12 @@ Session::Session(NvmeofPort& port, const Target& target, Owner* owner)
 }
 
 Task<void> Session::start() {
-  auto linking = port_.connect_link(target_);
-  NETSTOR_TRY(std::unique_ptr<Link> link, co_await std::move(linking));
-  connection_ = std::make_unique<Connection>(
-      port_, *this, std::move(link), Connection::Kind::admin,
-      nvme::tcp::HostQueueOptions{.depth = kAdminDepth,
-                                  .header_digest = target_.options.header_digest,
-                                  .data_digest = target_.options.data_digest,
-                                  .in_capsule_max = nvme::tcp::HostQueue::kFabricsInCapsuleMax,
-                                  .transfer_max = 1u << 16});
+  auto linking = connect(port_, target_, *this,
+                         {.kind = Connection::Kind::admin,
+                          .depth = kAdminDepth,
+                          .in_capsule_max = kAdminInCapsuleMax,
+                          .transfer_max = 1u << 16});
+  NETSTOR_TRY(connection_, co_await std::move(linking));
   auto connecting = connect_queue(*connection_, target_, nvme::kCntlidDynamic, 0, kAdminDepth);
   NETSTOR_TRY(cntlid_, co_await std::move(connecting));
   auto enabling = enable();
@@ -194,14 +194,14 @@ Task<void> Session::set_property(nvme::Property property, std::uint64_t value) {
 Task<void> Session::identify(nvme::Identify what, std::uint32_t nsid, std::vector<std::byte>& into) {
   into.assign(nvme::kIdentifyBytes, std::byte{0});
   auto asking = execute(*connection_, "Identify", nvme::make_identify(0, nsid, what),
-                        target_.options.connect_timeout, into, nvme::tcp::Transfer::from_controller);
+                        target_.options.connect_timeout, into, nvme::Transfer::from_controller);
   NETSTOR_CHECK(co_await std::move(asking));
   co_return ok();
 }
 
 Task<void> Session::get_log(nvme::GetLogPage log, MutableBytes into) {
   auto asking = execute(*connection_, "Get Log Page", nvme::make_get_log_page(0, nvme::kNsidAll, log),
-                        target_.options.connect_timeout, into, nvme::tcp::Transfer::from_controller);
+                        target_.options.connect_timeout, into, nvme::Transfer::from_controller);
   NETSTOR_CHECK(co_await std::move(asking));
   co_return ok();
 }
@@ -224,7 +224,7 @@ void Session::listen() {
 }
 
 void Session::heard() {
-  if (event_.outcome != nvme::tcp::HostOutcome::answered || !event_.status.ok() || !live_) return;
+  if (event_.outcome != nvme::HostOutcome::answered || !event_.status.ok() || !live_) return;
   const nvme::AsyncEvent event = nvme::decode_async_event(static_cast<std::uint32_t>(event_.result));
   listen();
   if (event.type == nvme::AsyncEventType::notice &&

@@ -50,7 +50,7 @@ class Session final : public Connection::Owner {
   struct Beat : detail::Timer {
     Session* session = nullptr;
   };
-  struct Standing : nvme::tcp::HostRequest {  // a command that the session sends again and again
+  struct Standing : nvme::HostRequest {  // a command that the session sends again and again
     Session* session = nullptr;
     bool out = false;
   };

@@ -12,59 +12,42 @@
 namespace netstor::nvme::tcp {
 
 HostQueue::HostQueue(const HostQueueOptions& options)
-    : depth_(std::clamp<std::uint16_t>(options.depth, 1, kDepthMax)),
+    : slots_(options.depth),
       in_capsule_max_(options.in_capsule_max),
       receiver_(Direction::controller_to_host, PduRules{}),
       want_header_digest_(options.header_digest),
       want_data_digest_(options.data_digest),
       transfer_max_(options.transfer_max) {
-  index_bits_ = static_cast<std::uint8_t>(std::bit_width(static_cast<unsigned>(depth_ - 1)));
-  index_mask_ = static_cast<std::uint16_t>((1u << index_bits_) - 1);
-  ring_mask_ = std::bit_ceil(std::uint32_t{depth_}) - 1;
-  slots_ = std::make_unique<Slot[]>(depth_);
-  free_ = std::make_unique<std::uint16_t[]>(depth_);
+  ring_mask_ = std::bit_ceil(std::uint32_t{slots_.depth()}) - 1;
   commands_ = std::make_unique<std::uint16_t[]>(ring_mask_ + 1);
   data_ = std::make_unique<std::uint16_t[]>(ring_mask_ + 1);
   spare_ = std::make_unique_for_overwrite<std::byte[]>(transfer_max_);
-  for (std::uint16_t i = 0; i < depth_; ++i) free_[i] = static_cast<std::uint16_t>(depth_ - 1 - i);
-  free_count_ = depth_;
 }
 
-// The command id is the slot with a generation above it, so that an answer to an earlier command of the
-// slot is not taken for one to this. FFFFh stays unused (NVMe Base 2.0, "Command Identifier").
 std::uint16_t HostQueue::take_slot(HostRequest& request) {
-  const std::uint16_t index = free_[--free_count_];
+  const std::uint16_t index = slots_.take(request);
   Slot& slot = slots_[index];
-  const auto generations = static_cast<std::uint32_t>(0x10000u >> index_bits_);
-  slot.generation = static_cast<std::uint16_t>((slot.generation + 1u) % (generations - 1));
-  slot.cid = static_cast<std::uint16_t>((std::uint32_t{slot.generation} << index_bits_) | index);
-  slot.request = &request;
   slot.pieces = request.pieces;
   slot.piece_count = request.piece_count;
   slot.length = request.length;
   slot.transfer = request.transfer;
   slot.whole = request.whole;
-  slot.deadline = request.deadline;
-  slot.state = SlotState::queued;
   slot.coverage.clear();
-  if (request.deadline < next_deadline_) next_deadline_ = request.deadline;
   if (request.transfer == Transfer::from_controller) {
     last_read_large_ = request.length >= kLargeRead;
     large_reads_ += last_read_large_ ? 1 : 0;
   }
-  request.slot = index;
-  request.sent = false;
   return index;
 }
 
 bool HostQueue::submit(HostRequest& request) {
-  if (free_count_ == 0 || stage_ == Stage::broken || request.length > transfer_max_) return false;
+  if (slots_.room() == 0 || stage_ == Stage::broken || request.length > transfer_max_) return false;
   push_command(take_slot(request));
   return true;
 }
 
 bool HostQueue::submit_fused(HostRequest& first, HostRequest& second) {
-  if (free_count_ < 2 || stage_ == Stage::broken || first.length > transfer_max_ ||
+  if (slots_.room() < 2 || stage_ == Stage::broken || first.length > transfer_max_ ||
       second.length > transfer_max_) {
     return false;
   }
@@ -107,16 +90,10 @@ void HostQueue::free_slot(std::uint16_t index) {
     erase_data(index);
   }
   if (slot.spare_used) spare_taken_ = false;
-  if (slot.partner != kNoSlot) {
-    slots_[slot.partner].partner = kNoSlot;
-    slot.partner = kNoSlot;
-  }
-  slot.request = nullptr;
-  slot.state = SlotState::free;
   slot.data_sent = 0;
   slot.r2t_head = slot.r2t_count = 0;
   slot.answered = slot.cancel_wanted = slot.digest_failed = slot.last_seen = slot.spare_used = false;
-  free_[free_count_++] = index;
+  slots_.free(index);
 }
 
 // The request leaves; the slot stays for the answer that is still to come.
@@ -227,15 +204,6 @@ bool HostQueue::move_to_spare(Slot& slot) {
   return true;
 }
 
-bool HostQueue::overdue(Time now) {
-  if (now < next_deadline_) return false;
-  next_deadline_ = Time::max();
-  for (std::uint16_t i = 0; i < depth_; ++i) {
-    if (slots_[i].state != SlotState::free) next_deadline_ = std::min(next_deadline_, slots_[i].deadline);
-  }
-  return next_deadline_ <= now;
-}
-
 void HostQueue::fail_all(Time now) {
   stage_ = Stage::broken;
   speak_ = false;
@@ -243,7 +211,7 @@ void HostQueue::fail_all(Time now) {
   command_count_ = data_count_ = 0;
   open_ = {};
   batch_first_ = kNoSlot;
-  for (std::uint16_t i = 0; i < depth_; ++i) {
+  for (std::uint16_t i = 0; i < slots_.depth(); ++i) {
     Slot& slot = slots_[i];
     slot.in_batch = slot.in_data_ring = false;
     if (slot.state == SlotState::free) continue;
@@ -257,12 +225,6 @@ void HostQueue::fail_all(Time now) {
     request->outcome = cancelled ? HostOutcome::cancelled : late ? HostOutcome::timed_out : HostOutcome::lost;
     request->done(*request);
   }
-}
-
-void HostQueue::enable_flow_control(std::uint16_t entries, std::uint16_t head) {
-  flow_control_ = true;
-  sq_entries_ = entries;
-  sq_head_ = sq_tail_ = head;
 }
 
 }  // namespace netstor::nvme::tcp

@@ -23,6 +23,8 @@
 #include <optional>
 #include <span>
 
+#include "lib/proto/nvme/host_request.h"
+#include "lib/proto/nvme/host_slots.h"
 #include "lib/proto/nvme/send_batch.h"
 #include "lib/proto/nvme/tcp_coverage.h"
 #include "lib/proto/nvme/tcp_framing.h"
@@ -30,37 +32,6 @@
 #include "lib/wire/nvme/completion.h"
 
 namespace netstor::nvme::tcp {
-
-enum class Transfer : std::uint8_t { none, to_controller, from_controller };
-
-enum class HostOutcome : std::uint8_t {
-  answered,   // by the controller: look at status
-  corrupt,    // answered, but what it read came with a wrong data digest
-  cancelled,  // by cancel()
-  timed_out,  // by fail_all(), its own deadline passed
-  lost,       // by fail_all()
-};
-
-struct HostRequest {
-  // The caller's, before submit(). The queue writes the command id and the data descriptor into sqe.
-  Command sqe{};
-  const iovec* pieces = nullptr;  // the payload, list included: borrowed
-  unsigned piece_count = 0;
-  std::uint32_t length = 0;  // what the pieces hold
-  Transfer transfer = Transfer::none;
-  bool whole = true;  // a success that did not bring all of `length` is data_transfer_error
-  Time deadline = Time::max();
-  void (*done)(HostRequest&) noexcept = nullptr;
-  void* user = nullptr;
-
-  // The queue's, valid in done().
-  HostOutcome outcome = HostOutcome::lost;
-  bool sent = false;  // the controller may have seen it
-  Status status{};
-  std::uint64_t result = 0;  // dwords 0 and 1 of the completion
-  std::uint16_t sqhd = 0;
-  std::uint16_t slot = 0;  // while submitted
-};
 
 struct HostQueueOptions {
   std::uint16_t depth = 128;  // requests outstanding, 1 to HostQueue::kDepthMax
@@ -81,9 +52,9 @@ struct HostFault {
   PduError error{};
 };
 
-class HostQueue {
+class HostQueue final : public HostCommands {
  public:
-  static constexpr std::uint16_t kDepthMax = 1024;
+  static constexpr std::uint16_t kDepthMax = kHostDepthMax;
   static constexpr std::uint32_t kFabricsInCapsuleMax =
       8192;                                    // "Command Capsule", in-capsule data of fabrics and admin
   static constexpr std::uint32_t kR2tMax = 4;  // outstanding of one command (MAXR2T)
@@ -97,9 +68,9 @@ class HostQueue {
   HostQueue& operator=(const HostQueue&) = delete;
 
   // False when `depth` requests are outstanding, or when the connection is over.
-  [[nodiscard]] bool submit(HostRequest& request);
+  [[nodiscard]] bool submit(HostRequest& request) override;
   // Both or none, next to each other on the wire, marked as a fused pair.
-  [[nodiscard]] bool submit_fused(HostRequest& first, HostRequest& second);
+  [[nodiscard]] bool submit_fused(HostRequest& first, HostRequest& second) override;
 
   // Fills `batch` with what there is to send. Nothing, when it stays empty. Afterwards the batch is in flight
   // until batch_sent(); a batch that failed is not reported: fail_all() follows.
@@ -117,27 +88,27 @@ class HostQueue {
   // Asks to give the request back. Not sent yet: at once. Sent: at once, unless its memory is in use by the
   // batch in flight, or by the receive in flight: then when that ends. A slot stays taken until the
   // controller answers. A write whose data has not all been sent goes on from a copy.
-  void cancel(HostRequest& request);
+  void cancel(HostRequest& request) override;
 
   // True when a request is overdue. Cheap; scans the slots a few times per timeout at most.
-  [[nodiscard]] bool overdue(Time now);
+  [[nodiscard]] bool overdue(Time now) override { return slots_.overdue(now); }
   // Nothing can be overdue before it.
-  [[nodiscard]] Time next_deadline() const { return next_deadline_; }
+  [[nodiscard]] Time next_deadline() const override { return slots_.next_deadline(); }
 
   // Gives every request back, as timed_out or lost; nothing is accepted afterwards. No batch and no receive
   // may be in flight any more.
-  void fail_all(Time now);
+  void fail_all(Time now) override;
 
-  // SQ flow control ("Submission Queue Flow Control"): on unless the controller's answer to Connect says
-  // that it is off. `entries` of the queue, as Connect asked.
-  void enable_flow_control(std::uint16_t entries, std::uint16_t head);
+  void enable_flow_control(std::uint16_t entries, std::uint16_t head) override {
+    flow_.enable(entries, head);
+  }
 
   void set_in_capsule_max(std::uint32_t bytes) { in_capsule_max_ = bytes; }
 
   [[nodiscard]] bool ready() const { return stage_ == Stage::ready; }
-  [[nodiscard]] unsigned depth() const { return depth_; }
-  [[nodiscard]] unsigned outstanding() const { return depth_ - free_count_; }
-  [[nodiscard]] unsigned room() const { return free_count_; }
+  [[nodiscard]] unsigned depth() const { return slots_.depth(); }
+  [[nodiscard]] unsigned outstanding() const { return slots_.depth() - slots_.room(); }
+  [[nodiscard]] unsigned room() const override { return slots_.room(); }
   [[nodiscard]] bool header_digest() const { return format_.header_digest; }
   [[nodiscard]] bool data_digest() const { return format_.data_digest; }
   [[nodiscard]] std::uint64_t copied_bytes() const { return receiver_.copied_bytes() + spared_bytes_; }
@@ -145,24 +116,17 @@ class HostQueue {
  private:
   friend class TcpReceiver;  // calls on_header and on_pdu
   enum class Stage : std::uint8_t { start, initializing, ready, broken };
-  enum class SlotState : std::uint8_t { free, queued, withdrawn, sent };
-  static constexpr std::uint16_t kNoSlot = 0xFFFF;
 
   struct R2tEntry {
     std::uint32_t offset;
     std::uint32_t left;
     std::uint16_t ttag;
   };
-  struct alignas(64) Slot {
-    HostRequest* request = nullptr;  // null in a slot whose request was given back before the answer
+  struct alignas(64) Slot : HostSlot {
     const iovec* pieces = nullptr;
     std::uint32_t piece_count = 0;
     std::uint32_t length = 0;
     std::uint32_t data_sent = 0;
-    std::uint16_t cid = 0;
-    std::uint16_t generation = 0;
-    std::uint16_t partner = kNoSlot;  // of a fused pair
-    SlotState state = SlotState::free;
     Transfer transfer = Transfer::none;
     bool answered = false;
     bool cancel_wanted = false;
@@ -175,7 +139,6 @@ class HostQueue {
     std::uint8_t r2t_head = 0;
     std::uint8_t r2t_count = 0;
     std::uint16_t batch_next = kNoSlot;
-    Time deadline{};
     Coverage coverage{};  // read: delivered; write: asked for by R2T
     std::array<R2tEntry, kR2tMax> r2ts{};
     Status status{};  // of an answer that waits
@@ -199,13 +162,15 @@ class HostQueue {
   std::optional<PduError> on_response(const Completion& completion);
   std::optional<PduError> on_r2t(const R2t& r2t);
 
-  [[nodiscard]] std::uint16_t find(std::uint16_t cid) const;
+  [[nodiscard]] std::uint16_t find(std::uint16_t cid) const {
+    const std::uint16_t index = slots_.find(cid);
+    return index == kNoSlot || slots_[index].answered ? kNoSlot : index;
+  }
   [[nodiscard]] std::uint16_t take_slot(HostRequest& request);
   void free_slot(std::uint16_t index);
   void push_command(std::uint16_t index);
   void push_data(std::uint16_t index);
   void erase_data(std::uint16_t index);
-  [[nodiscard]] bool sq_room() const;
   void send_command(SendBatch& batch, std::uint16_t index);
   void send_data(SendBatch& batch, std::uint16_t index);
   void start_payload(SendBatch& batch, std::uint16_t index, std::uint32_t offset, const PduLayout& layout);
@@ -224,8 +189,7 @@ class HostQueue {
   void withdraw(std::uint16_t index);
 
   // Hot, together.
-  std::unique_ptr<Slot[]> slots_;
-  std::unique_ptr<std::uint16_t[]> free_;      // a stack: the slot used last is warm
+  HostSlots<Slot> slots_;
   std::unique_ptr<std::uint16_t[]> commands_;  // rings of ring_mask_ + 1 entries, in order of sending
   std::unique_ptr<std::uint16_t[]> data_;
   std::uint32_t ring_mask_ = 0;
@@ -233,11 +197,7 @@ class HostQueue {
   std::uint32_t command_count_ = 0;
   std::uint32_t data_head_ = 0;
   std::uint32_t data_count_ = 0;
-  std::uint32_t free_count_ = 0;
   std::uint32_t large_reads_ = 0;
-  std::uint16_t depth_;
-  std::uint16_t index_mask_ = 0;
-  std::uint8_t index_bits_ = 0;
   Stage stage_ = Stage::start;
   bool speak_ = true;  // outside Stage::ready: an ICReq or a TermReq is to be sent
   bool last_read_large_ = true;
@@ -247,16 +207,12 @@ class HostQueue {
   PduFormat format_{};
   std::uint32_t in_capsule_max_;
   std::uint32_t data_pdu_max_ = kMaxh2cdataMin;
-  Time next_deadline_ = Time::max();
   TcpReceiver receiver_;
 
   // Rare.
   bool want_header_digest_;
   bool want_data_digest_;
-  bool flow_control_ = false;
-  std::uint16_t sq_entries_ = 0;
-  std::uint16_t sq_head_ = 0;
-  std::uint16_t sq_tail_ = 0;
+  SqFlow flow_;
   std::optional<HostFault> fault_;
   std::uint32_t transfer_max_;
   std::unique_ptr<std::byte[]> spare_;  // untouched, hence unmapped, until a write is cancelled half way

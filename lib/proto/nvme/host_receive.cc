@@ -25,7 +25,7 @@ constexpr PduError kLimitExceeded{.fes = Fes::limit_exceeded, .fei = 0};
 
 unsigned HostQueue::want(iovec* pieces, unsigned max) {
   // With nothing outstanding, what comes next is likely to be of the kind that came last.
-  const bool large = large_reads_ != 0 || (free_count_ == depth_ && last_read_large_);
+  const bool large = large_reads_ != 0 || (outstanding() == 0 && last_read_large_);
   return receiver_.want(pieces, max, large ? OverRead::exact : OverRead::greedy);
 }
 
@@ -39,15 +39,6 @@ bool HostQueue::received(std::size_t count) {
   // A TermReq is itself not answered, and nothing can follow a PDU that was begun and not ended.
   speak_ = fault_->kind == HostFault::Kind::protocol && open_.left == 0;
   return false;
-}
-
-std::uint16_t HostQueue::find(std::uint16_t cid) const {
-  const auto index = static_cast<std::uint16_t>(cid & index_mask_);
-  if (index >= depth_ || slots_[index].cid != cid || slots_[index].state != SlotState::sent ||
-      slots_[index].answered) {
-    return kNoSlot;
-  }
-  return index;
 }
 
 std::optional<PduError> HostQueue::on_header(const Pdu& pdu, Placement& placement) {
@@ -131,7 +122,7 @@ std::optional<PduError> HostQueue::on_c2h_data(const Pdu& pdu, bool digest_ok) {
   if (!digest_ok) slot.digest_failed = true;
   if (pdu.header.success()) {
     // SUCCESS stands for a response capsule without SQHD: not when the queue relies on that.
-    if (flow_control_) return kOutOfSequence;
+    if (flow_.on()) return kOutOfSequence;
     answer(index, Status{}, 0, 0);
   } else if (slot.cancel_wanted && slot.request != nullptr) {
     try_detach(index);
@@ -142,10 +133,7 @@ std::optional<PduError> HostQueue::on_c2h_data(const Pdu& pdu, bool digest_ok) {
 std::optional<PduError> HostQueue::on_response(const Completion& completion) {
   const std::uint16_t index = find(completion.cid);
   if (index == kNoSlot) return wrong_field(kOffsetResponseCid);
-  if (flow_control_) {
-    if (completion.sqhd >= sq_entries_) return wrong_field(kOffsetResponseCid - 4);
-    sq_head_ = completion.sqhd;
-  }
+  if (!flow_.reported(completion.sqhd)) return wrong_field(kOffsetResponseCid - 4);
   answer(index, completion.status, completion.result, completion.sqhd);
   return std::nullopt;
 }

@@ -32,7 +32,7 @@ void HostQueue::gather(SendBatch& batch) {
   }
   if (open_.left != 0) go_on_with_payload(batch);
   if (open_.left != 0) return;
-  while (command_count_ != 0 && batch.room() && sq_room()) {
+  while (command_count_ != 0 && batch.room() && flow_.room()) {
     const std::uint16_t index = commands_[command_head_ & ring_mask_];
     ++command_head_;
     --command_count_;
@@ -53,14 +53,6 @@ void HostQueue::gather(SendBatch& batch) {
   }
 }
 
-// NVMe Base 2.0, "Submission Queue Flow Control": never one entry more than the head that was last reported
-// leaves free.
-bool HostQueue::sq_room() const {
-  if (!flow_control_) return true;
-  const std::uint32_t next = (std::uint32_t{sq_tail_} + 1) % sq_entries_;
-  return next != sq_head_;
-}
-
 void HostQueue::send_command(SendBatch& batch, std::uint16_t index) {
   Slot& slot = slots_[index];
   Command& sqe = slot.request->sqe;
@@ -74,7 +66,7 @@ void HostQueue::send_command(SendBatch& batch, std::uint16_t index) {
   sqe.set_sgl(in_capsule != 0 ? in_capsule_data(0, in_capsule) : transport_data_block(slot.length));
   const PduLayout layout = encode_capsule_cmd(sqe, in_capsule, format_, prefix_of(batch));
   batch.commit(layout.prefix_bytes);
-  if (flow_control_) sq_tail_ = static_cast<std::uint16_t>((std::uint32_t{sq_tail_} + 1) % sq_entries_);
+  flow_.sent();
   if (in_capsule != 0) {
     // No R2T may ask for it again.
     slot.coverage.add(0, in_capsule);
