@@ -293,6 +293,13 @@ std::optional<Failure> Server::listen() {
     report_.listening.push_back(*address);
     report_.reachable.push_back({.host = reachable, .port = address->port});
   }
+  for (const Address& asked : options_.listen_rdma) {
+    const std::string reachable = reachable_host(asked.host, options_.advertise);
+    auto address = target_->listen({.address = asked, .advertised_host = reachable, .rdma = true}).get();
+    if (!address) return cannot_listen(address.error(), "--listen-rdma");
+    report_.rdma_listening.push_back(*address);
+    report_.rdma_reachable.push_back({.host = reachable, .port = address->port});
+  }
   return std::nullopt;
 }
 

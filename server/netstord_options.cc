@@ -95,11 +95,18 @@ void add_volume_options(CLI::App& app, ServerOptions& options, std::vector<std::
       ->take_all();
 }
 
-void add_network_options(CLI::App& app, ServerOptions& options, std::vector<std::string>& listen) {
+void add_network_options(CLI::App& app, ServerOptions& options, std::vector<std::string>& listen,
+                         std::vector<std::string>& listen_rdma) {
   app.add_option(
          "--listen", listen,
          "Listen here: ADDR[:PORT], IPv6 in brackets; port 0: one that is free. Default 127.0.0.1:4420; "
          "0.0.0.0 or [::] for every network of the machine. May be repeated")
+      ->type_name("ADDR")
+      ->take_all();
+  app.add_option(
+         "--listen-rdma", listen_rdma,
+         "Serve volumes over NVMe/RDMA here, as --listen; the address has to be one of an RDMA device. "
+         "Without --listen nothing is served over TCP then. May be repeated")
       ->type_name("ADDR")
       ->take_all();
   app.add_option("--advertise", options.advertise,
@@ -199,8 +206,9 @@ void add_engine_options(CLI::App& app, ServerOptions& options, std::string& memo
 
 void add_process_options(CLI::App& app, ServerOptions& options) {
   app.add_flag("--json", options.json, "Print the start-up report as one line of JSON");
-  app.add_option("--port-file", options.port_file,
-                 "When ready, write the ports to FILE, a line each, in the order of --listen")
+  app.add_option(
+         "--port-file", options.port_file,
+         "When ready, write the ports to FILE, a line each, in the order of --listen and --listen-rdma")
       ->type_name("FILE");
   app.add_option("--ready-fd", options.ready_fd,
                  "When ready, write the same to this open descriptor and close it")
@@ -343,13 +351,14 @@ ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& de
   app.footer(kMore);
   app.set_version_flag("--version", "netstord " + std::string(linked_version()));
   std::vector<std::string> listen;
+  std::vector<std::string> listen_rdma;
   std::vector<std::string> volumes;
   std::vector<std::string> s3_listen;
   std::vector<std::string> buckets;
   std::string memory;
   std::string metrics;
   add_volume_options(app, options, volumes);
-  add_network_options(app, options, listen);
+  add_network_options(app, options, listen, listen_rdma);
   add_bucket_options(app, options, s3_listen, buckets);
   add_engine_options(app, options, memory);
   add_process_options(app, options);
@@ -364,6 +373,8 @@ ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& de
       return *std::move(result);
     };
     for (const std::string& text : listen) options.listen.push_back(checked(parse_listen(text)));
+    for (const std::string& text : listen_rdma)
+      options.listen_rdma.push_back(checked(parse_listen(text, "--listen-rdma")));
     for (const std::string& text : volumes) options.volumes.push_back(checked(parse_volume(text)));
     for (const std::string& text : s3_listen)
       options.s3_listen.push_back(checked(parse_listen(text, "--s3-listen", kS3Port)));
@@ -384,11 +395,12 @@ ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& de
     if (each->get_configurable() && each->count() != 0)
       parsed.given[each->get_lnames().front()] = each->results();
   }
-  if (options.s3_listen.empty() && (options.listen.empty() || !options.buckets.empty())) {
+  const bool chosen = !options.listen.empty() || !options.listen_rdma.empty();
+  if (options.s3_listen.empty() && (!chosen || !options.buckets.empty())) {
     options.s3_listen.push_back({.host = "127.0.0.1", .port = kS3Port});
     options.s3_listen_chosen = false;
   }
-  if (options.listen.empty()) options.listen.push_back({.host = "127.0.0.1", .port = kPort});
+  if (!chosen) options.listen.push_back({.host = "127.0.0.1", .port = kPort});
   return parsed;
 }
 

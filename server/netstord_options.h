@@ -45,6 +45,7 @@ struct BucketFlag {
 
 struct ServerOptions {
   std::vector<Address> listen;
+  std::vector<Address> listen_rdma;  ///< empty: no NVMe/RDMA
   std::string advertise;
   std::string state;
   std::vector<VolumeFlag> volumes;

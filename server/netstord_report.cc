@@ -70,9 +70,9 @@ std::string reachable_host(const std::string& host, const std::string& advertise
   return own;
 }
 
-std::string volume_uri(const Address& address, const store::VolumeRecord& record) {
+std::string volume_uri(std::string_view scheme, const Address& address, const store::VolumeRecord& record) {
   Uri uri;
-  uri.scheme = "nvme+tcp";
+  uri.scheme = scheme;
   uri.host = address.host;
   uri.port = address.port;
   uri.path = "/" + record.identity.nqn;
@@ -114,7 +114,9 @@ std::string text_of(const Report& report) {
         << store_text(volume) << ", blocks of " << volume.record.block_bytes << " bytes"
         << (volume.created ? ", new" : "") << "\n";
     for (const Address& address : report.reachable)
-      out << "    " << volume_uri(address, volume.record) << "\n";
+      out << "    " << volume_uri("nvme+tcp", address, volume.record) << "\n";
+    for (const Address& address : report.rdma_reachable)
+      out << "    " << volume_uri("nvme+rdma", address, volume.record) << "\n";
   }
   out << buckets_text(report);
   out << "\n  state   " << report.state << "\n";
@@ -133,7 +135,11 @@ std::string text_of(const Report& report) {
     out << (i > 0 ? ", " : "") << to_string(report.listening[i]);
     local = local && (report.listening[i].host.starts_with("127.") || report.listening[i].host == "::1");
   }
-  out << (local ? " (this machine only; --listen 0.0.0.0 for others)" : "") << "\n";
+  out << (local && !report.listening.empty() ? " (this machine only; --listen 0.0.0.0 for others)" : "");
+  for (std::size_t i = 0; i < report.rdma_listening.size(); ++i)
+    out << (i > 0 || !report.listening.empty() ? ", " : "") << to_string(report.rdma_listening[i])
+        << " (RDMA)";
+  out << "\n";
   out << "  stop    Ctrl-C, or kill " << ::getpid() << "\n";
   return out.str();
 }
@@ -148,15 +154,24 @@ std::string json_of(const Report& report) {
                  {"allowed_hosts", report.allowed_hosts},
                  {"tls", report.tls.empty() ? "none" : report.tls},
                  {"listen", json::array()},
+                 {"listen_rdma", json::array()},
                  {"volumes", json::array()}};
   for (std::size_t i = 0; i < report.listening.size(); ++i) {
     object["listen"].push_back({{"host", report.listening[i].host},
                                 {"port", report.listening[i].port},
                                 {"reachable_host", report.reachable[i].host}});
   }
+  for (std::size_t i = 0; i < report.rdma_listening.size(); ++i) {
+    object["listen_rdma"].push_back({{"host", report.rdma_listening[i].host},
+                                     {"port", report.rdma_listening[i].port},
+                                     {"reachable_host", report.rdma_reachable[i].host}});
+  }
   for (const ServedVolume& volume : *report.volumes) {
     json uris = json::array();
-    for (const Address& address : report.reachable) uris.push_back(volume_uri(address, volume.record));
+    for (const Address& address : report.reachable)
+      uris.push_back(volume_uri("nvme+tcp", address, volume.record));
+    for (const Address& address : report.rdma_reachable)
+      uris.push_back(volume_uri("nvme+rdma", address, volume.record));
     object["volumes"].push_back({{"name", volume.record.identity.name},
                                  {"nqn", volume.record.identity.nqn},
                                  {"namespace", 1},
@@ -180,6 +195,7 @@ std::string json_of(const Report& report) {
 std::string ports_of(const Report& report) {
   std::string lines;
   for (const Address& address : report.listening) lines += std::to_string(address.port) + "\n";
+  for (const Address& address : report.rdma_listening) lines += std::to_string(address.port) + "\n";
   for (const Address& address : report.s3_listening) lines += std::to_string(address.port) + "\n";
   if (report.metrics) lines += std::to_string(report.metrics->port) + "\n";
   return lines;

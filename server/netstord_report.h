@@ -20,6 +20,8 @@ struct Report {
   std::vector<std::string> allowed_hosts;
   std::string tls;  ///< for volumes: "required", "offered"; empty: none
   const std::vector<ServedVolume>* volumes = nullptr;
+  std::vector<Address> rdma_listening;
+  std::vector<Address> rdma_reachable;
   std::vector<Address> s3_listening;
   std::vector<Address> s3_reachable;
   bool s3_tls = false;
@@ -29,7 +31,7 @@ struct Report {
 };
 
 /// `nvme+tcp://HOST:PORT/NQN`.
-std::string volume_uri(const Address& address, const store::VolumeRecord& record);
+std::string volume_uri(std::string_view scheme, const Address& address, const store::VolumeRecord& record);
 
 /// `http://HOST:PORT`, `https://` over TLS.
 std::string endpoint_url(const Address& address, bool tls);

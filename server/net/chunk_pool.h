@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace netstor::net {
@@ -36,6 +37,8 @@ class ChunkPool {
 
   bool usable() const noexcept { return mapping_.data() != nullptr; }
   std::size_t count() const noexcept { return count_; }
+  /// All of it, for registration with a driver.
+  std::span<std::byte> memory() noexcept { return {mapping_.data(), count_ * kChunkBytes}; }
   std::size_t in_use() const noexcept { return count_ - free_.size(); }
   static unsigned chunks_for(std::uint64_t bytes) noexcept {
     return static_cast<unsigned>((bytes + kChunkBytes - 1) / kChunkBytes);

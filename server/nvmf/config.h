@@ -69,6 +69,7 @@ struct ListenConfig {
   TlsUse tls = TlsUse::none;
   /// What discovery tells hosts to connect to; empty: `address`.
   std::string advertised_host = {};
+  bool rdma = false;  ///< NVMe/RDMA, else NVMe/TCP
 };
 
 /// Where hosts can go. Made anew at each change, and then never changed: shards share it.
@@ -78,6 +79,7 @@ struct Directory {
     std::uint16_t port = 0;
     std::uint16_t port_id = 0;
     TlsUse tls = TlsUse::none;
+    bool rdma = false;
   };
   std::uint64_t generation = 1;
   std::vector<std::shared_ptr<const SubsystemConfig>> subsystems;

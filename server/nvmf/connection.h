@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// One connection of a host: a link, the queue pair that speaks over it, and what its requests need. On one
-// shard from accept to end. The queue knows the protocol; here is who does the work:
+// One connection of a host: the queue pair, and what its requests need. On one shard from accept to end. The
+// queue knows the protocol; here is who does the work:
 //
-//   connection.cc        link to queue and back, one receive and one send in flight, end and drain
+//   connection.cc        begin, end and drain
+//   tcp_connection.cc    NVMe/TCP: link to queue and back; tcp_connection_tls.cc: the handshake of TLS
+//   rdma_connection.cc   NVMe/RDMA: messages to queue and back
 //   connection_io.cc     I/O commands to the store and back
 //   connection_admin.cc  Connect, admin commands, events, keep alive
-//   connection_tls.cc    the handshake of TLS, and whose key it was
 //   connection_auth.cc   a host that has to prove who it is, before anything else
 //   connection_count.cc  what is counted of every command
 //
-// The end: end() closes the link; when it is closed the queue is abandoned; when the last request has come
-// back from the store and nobody holds the connection any more, the shard frees it.
+// The end: end() closes the link below; when it is closed the queue is abandoned; when the last request has
+// come back from the store and nobody holds the connection any more, the shard frees it.
 
-#include <netstor/ext/link.h>
 #include <netstor/task.h>
 
 #include <memory>
@@ -22,20 +22,20 @@
 #include <vector>
 
 #include "lib/proto/nvme/controller.h"
-#include "lib/proto/nvme/target_queue.h"
+#include "lib/proto/nvme/target_core.h"
 #include "server/nvmf/io_request.h"
 #include "server/nvmf/shard_subsystem.h"
-#include "transports/tls_link.h"
 
 namespace netstor::nvmf {
 
 class TargetShard;
 struct HostedController;
 
-class Connection final : public nvme::tcp::TargetOwner {
+class Connection : public nvme::TargetOwner {
  public:
-  Connection(TargetShard& shard, std::uint64_t id, std::unique_ptr<Link> link);
-  ~Connection();
+  virtual ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
 
   void start(TlsUse tls);
   std::uint64_t id() const noexcept { return id_; }
@@ -50,40 +50,70 @@ class Connection final : public nvme::tcp::TargetOwner {
   /// The admin queue's controller has something to tell.
   void tell_events();
 
+  virtual std::string_view peer() const noexcept = 0;
+
   Connection* next_waiting = nullptr;  ///< the shard's: connections that wait for memory, in order
   bool is_waiting = false;
 
- private:
-  // connection.cc
-  void receive();
-  void receive_rest();
-  void received();
+ protected:
+  Connection(TargetShard& shard, std::uint64_t id, nvme::TargetCore& queue);
+
+  // What carries the connection does these.
+  virtual void begin(TlsUse tls) = 0;
+  /// No Connect came in time.
+  virtual void never_began() {}
+  /// What the host showed already, if anything, is of the names that its Connect says; counts when not.
+  virtual bool fits_key(const nvme::ConnectData& data) = 0;
+  /// Hands what the queue has to say to the link. From the run queue; not when the connection is closing.
+  virtual void flush() = 0;
+  /// link_closed() when the link has let go of everything.
+  virtual void close_link() = 0;
+  /// Takes no more from the host.
+  virtual bool busy_sending() const noexcept { return false; }
+  /// What a read sends must not change under way, so that it cannot be sent from where the store keeps it.
+  virtual bool reads_are_copied() const noexcept = 0;
+  /// Of the data that commands may bring along; the subsystem `offered` as much on I/O queues.
+  virtual std::uint32_t in_capsule_bytes(bool admin, std::uint32_t offered) const noexcept = 0;
+
+  /// Data lies in the host's memory, under keys.
+  virtual bool keyed_data() const noexcept { return false; }
+  /// What Connect says is what the connection was made for.
+  virtual bool fits(const nvme::Connect&) const noexcept { return true; }
+
+  // And uses these.
+  TargetShard& shard() noexcept { return shard_; }
   void schedule_flush() noexcept;
-  void flush();
-  void was_sent();
-  void after_queue();
-  void closed();
+  /// Some of the answers have left.
+  void answers_left();
+  void link_closed();
+  /// Only the host's own end is waited for, for a moment.
+  void linger();
+  bool lingering() const noexcept { return lingering_; }
+  bool draining() const noexcept { return draining_; }
+  bool closing() const noexcept { return closing_; }
+  /// " on NQN", or nothing before Connect.
+  std::string on_subsystem() const;
+
+ private:
   void finish_if_idle();
   void on_timer();
   void arm_timer();
-  void warn_of_protocol();
 
   // TargetOwner
-  void connect(nvme::tcp::TargetRequest& request, const nvme::Connect& connect,
+  void connect(nvme::TargetRequest& request, const nvme::Connect& connect,
                const nvme::ConnectData& data) override;
-  nvme::Status admit(nvme::tcp::TargetRequest& request) override;
-  bool buffer(nvme::tcp::TargetRequest& request) override;
-  void execute(nvme::tcp::TargetRequest& request) override;
-  void release(nvme::tcp::TargetRequest& request) noexcept override;
-  void data_digest_wrong(const nvme::tcp::TargetRequest& request) override;
+  nvme::Status admit(nvme::TargetRequest& request) override;
+  bool buffer(nvme::TargetRequest& request) override;
+  void execute(nvme::TargetRequest& request) override;
+  void release(nvme::TargetRequest& request) noexcept override;
 
   // connection_admin.cc
-  void connect_admin(nvme::tcp::TargetRequest& request, const nvme::Connect& connect,
+  void connect_admin(nvme::TargetRequest& request, const nvme::Connect& connect,
                      const nvme::ConnectData& data);
-  Task<void> connect_io(nvme::tcp::TargetRequest& request, nvme::Connect connect, nvme::ConnectData data);
-  void become(nvme::tcp::TargetRequest& request, const nvme::Connect& connect, std::uint16_t cntlid,
+  Task<void> connect_io(nvme::TargetRequest& request, nvme::Connect connect, nvme::ConnectData data);
+  void become(nvme::TargetRequest& request, const nvme::Connect& connect, std::uint16_t cntlid,
               ShardSubsystem& subsystem, std::string_view host_nqn);
-  void execute_admin(nvme::tcp::TargetRequest& request);
+  void execute_admin(nvme::TargetRequest& request);
   void obey(nvme::PropertyEffect effect);
   Task<void> write_back();
   void drop_events();
@@ -92,31 +122,24 @@ class Connection final : public nvme::tcp::TargetOwner {
   // connection_auth.cc
   bool let_in() const noexcept { return examiner_ == nullptr || authenticated_; }
   void begin_authentication(const ShardSubsystem& subsystem, std::string_view host_nqn);
-  nvme::Status admit_authentication(nvme::tcp::TargetRequest& request);
-  void authenticate(nvme::tcp::TargetRequest& request);
-  Task<void> examine(nvme::tcp::TargetRequest& request);
+  nvme::Status admit_authentication(nvme::TargetRequest& request);
+  void authenticate(nvme::TargetRequest& request);
+  Task<void> examine(nvme::TargetRequest& request);
   void tell_of_examination();
 
   // connection_count.cc
-  void begin_count(const nvme::tcp::TargetRequest& request);
-  void end_count(const nvme::tcp::TargetRequest& request);
-  void tell_of_slow(const nvme::tcp::TargetRequest& request, Duration took);
-
-  // connection_tls.cc
-  void look_at_first_byte();
-  void saw_first_byte();
-  void begin_tls();
-  void tell_of_handshake();
-  bool fits_key(const nvme::ConnectData& data) const;
+  void begin_count(const nvme::TargetRequest& request);
+  void end_count(const nvme::TargetRequest& request);
+  void tell_of_slow(const nvme::TargetRequest& request, Duration took);
 
   // connection_io.cc
-  void read(nvme::tcp::TargetRequest& request, IoRequest& io);
-  void write(nvme::tcp::TargetRequest& request, IoRequest& io);
-  void payload_to_memory(nvme::tcp::TargetRequest& request, IoRequest& io);
-  void compare_and_write(nvme::tcp::TargetRequest& second);
-  void simple(DeviceVerb verb, nvme::tcp::TargetRequest& request, IoRequest& io);
-  void start_deallocate(nvme::tcp::TargetRequest& request, IoRequest& io);
-  bool deallocate_step(nvme::tcp::TargetRequest& request, IoRequest& io);
+  void read(nvme::TargetRequest& request, IoRequest& io);
+  void write(nvme::TargetRequest& request, IoRequest& io);
+  void payload_to_memory(nvme::TargetRequest& request, IoRequest& io);
+  void compare_and_write(nvme::TargetRequest& second);
+  void simple(DeviceVerb verb, nvme::TargetRequest& request, IoRequest& io);
+  void start_deallocate(nvme::TargetRequest& request, IoRequest& io);
+  bool deallocate_step(nvme::TargetRequest& request, IoRequest& io);
   void flush_step(IoRequest& io);
   void submit(IoRequest& io);
   void submit_waiting(ShardNamespace& space);
@@ -124,13 +147,11 @@ class Connection final : public nvme::tcp::TargetOwner {
   bool next_step(IoRequest& io);
   void warn_of_store(const OpResult& result, DeviceVerb verb, std::uint64_t offset, std::uint64_t length);
   void wait_for_memory(IoRequest& io);
-  std::byte* own_memory(const nvme::tcp::TargetRequest& request);
+  std::byte* own_memory(const nvme::TargetRequest& request);
   bool take_chunks(IoRequest& io, std::uint64_t bytes);
 
   TargetShard& shard_;
-  nvme::tcp::TargetQueue queue_;
-  std::unique_ptr<Link> link_;
-  TlsLink* tls_ = nullptr;  // link_, when it is one
+  nvme::TargetCore& queue_;
   const std::uint64_t id_;
   std::unique_ptr<IoRequest[]> io_;  // one for each node of the queue
   ShardSubsystem* subsystem_ = nullptr;
@@ -140,24 +161,18 @@ class Connection final : public nvme::tcp::TargetOwner {
   bool authenticated_ = false;
   Time authentication_deadline_ = Time::max();
   std::uint16_t qid_ = 0;
-  bool sending_ = false;
-  bool receiving_ = false;
   bool flush_scheduled_ = false;
   bool closing_ = false;
   bool link_closed_ = false;
   bool draining_ = false;
-  bool lingering_ = false;          // a TermReq was sent: read to the end, so that it is not lost in a reset
-  bool stable_reads_ = false;       // data digests: what is sent must not change under the sum
-  std::uint64_t copied_bytes_ = 0;  // of the queue's, in the shard's counter already
-  unsigned holds_ = 0;              // coroutines that will come back
+  bool lingering_ = false;
+  bool stable_reads_ = false;           // reads_are_copied()
+  unsigned holds_ = 0;                  // coroutines that will come back
   IoRequest* first_waiting_ = nullptr;  // reads that wait for memory
   IoRequest* last_waiting_ = nullptr;
   net::Mapping own_memory_;  // in-capsule data of stores that cannot take it at once; made when first needed
-  std::vector<nvme::tcp::TargetRequest*> events_;  // held Asynchronous Event Requests
+  std::vector<nvme::TargetRequest*> events_;  // held Asynchronous Event Requests
 
-  SendOp send_;
-  RecvOp recv_;
-  Op closed_;
   struct Self : detail::Runnable {
     Connection* connection = nullptr;
   };
@@ -167,8 +182,6 @@ class Connection final : public nvme::tcp::TargetOwner {
   Self flush_task_;
   SelfTimer alarm_;
   Time drain_deadline_ = Time::max();
-  iovec recv_pieces_[kLinkPiecesMax > 64 ? 64 : kLinkPiecesMax];
-  nvme::tcp::SendBatch batch_;
 };
 
 }  // namespace netstor::nvmf

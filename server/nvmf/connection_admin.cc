@@ -13,15 +13,18 @@ namespace netstor::nvmf {
 
 using nvme::ConnectVerdict;
 using nvme::GenericStatus;
-using nvme::tcp::TargetRequest;
+using nvme::TargetRequest;
 
 void Connection::connect(TargetRequest& request, const nvme::Connect& connect,
                          const nvme::ConnectData& data) {
   if (!fits_key(data)) {
     const nvme::Status status = nvme::refused(nvme::FabricsStatus::connect_invalid_host);
-    ++shard_.counters().refused_tls[tls_ != nullptr ? TlsRefusal::other_host : TlsRefusal::missing];
     warn_of_refusal(data, status);
     return queue_.refuse(request, status, {});
+  }
+  if (!fits(connect)) {
+    return queue_.refuse(request, nvme::refused(nvme::FabricsStatus::connect_invalid_parameters),
+                         nvme::kRefusedSqsize);
   }
   if (connect.qid == 0) return connect_admin(request, connect, data);
   spawn(connect_io(request, connect, data)).detach();
@@ -37,11 +40,14 @@ void Connection::connect_admin(TargetRequest& request, const nvme::Connect& conn
   }
   constexpr std::uint64_t kUnit = nvme::kKeepAliveUnitMs;
   const std::uint64_t kato = (connect.kato_ms + kUnit - 1) / kUnit * kUnit;
-  hosted_ = shard_.make_controller(*this, *subsystem,
-                                   {.host_nqn = std::string(data.hostnqn.view()),
-                                    .host_id = data.hostid,
-                                    .keep_alive_ms = static_cast<std::uint32_t>(
-                                        std::min<std::uint64_t>(kato, 0xFFFFFFFFu / kUnit * kUnit))});
+  hosted_ = shard_.make_controller(
+      *this, *subsystem,
+      {.host_nqn = std::string(data.hostnqn.view()),
+       .host_id = data.hostid,
+       .keep_alive_ms =
+           static_cast<std::uint32_t>(std::min<std::uint64_t>(kato, 0xFFFFFFFFu / kUnit * kUnit)),
+       .keyed_data = keyed_data(),
+       .in_capsule_bytes = in_capsule_bytes(false, subsystem->limits().in_capsule_bytes)});
   if (hosted_ == nullptr) return queue_.refuse(request, nvme::FabricsStatus::controller_busy, {});
   become(request, connect, hosted_->controller.identity().cntlid, *subsystem, data.hostnqn.view());
 }
@@ -79,7 +85,7 @@ Task<void> Connection::connect_io(TargetRequest& request, nvme::Connect connect,
 void Connection::warn_of_refusal(const nvme::ConnectData& data, nvme::Status status) {
   ++shard_.counters().refused_connects[Counters::kind_of(status)];
   shard_.warn(net::Warnings::Kind::refused_host, [&] {
-    return std::string(link_->peer()) + ": host " + std::string(data.hostnqn.view()) + " was refused by " +
+    return std::string(peer()) + ": host " + std::string(data.hostnqn.view()) + " was refused by " +
            std::string(data.subnqn.view()) + ": " +
            std::string(to_string(status, nvme::StatusDialect::fabrics));
   });
@@ -89,14 +95,14 @@ void Connection::become(TargetRequest& request, const nvme::Connect& connect, st
                         ShardSubsystem& subsystem, std::string_view host_nqn) {
   subsystem_ = &subsystem;
   begin_authentication(subsystem, host_nqn);
-  const nvme::tcp::QueueTerms terms{
+  const nvme::QueueTerms terms{
       .cntlid = cntlid,
       .entries = static_cast<std::uint16_t>(connect.sqsize + 1),
       .admin = qid_ == 0,
       .sq_flow_control = (connect.cattr & nvme::kConnectDisableSqFlowControl) == 0,
-      .in_capsule_bytes = qid_ == 0 ? nvme::tcp::kAdminInCapsuleBytes : subsystem.limits().in_capsule_bytes,
+      .in_capsule_bytes = in_capsule_bytes(qid_ == 0, subsystem.limits().in_capsule_bytes),
       .authenticate = examiner_ != nullptr};
-  const unsigned nodes = nvme::tcp::TargetQueue::nodes(terms.entries);
+  const unsigned nodes = nvme::TargetCore::nodes(terms.entries);
   io_ = std::make_unique<IoRequest[]>(nodes);
   for (unsigned i = 0; i < nodes; ++i) {
     io_[i].connection = this;
@@ -108,7 +114,7 @@ void Connection::become(TargetRequest& request, const nvme::Connect& connect, st
   }
   queue_.accept(request, terms);
   for (unsigned i = 0; i < nodes; ++i) io_[i].request = &queue_.node(i);
-  stable_reads_ = queue_.data_digests();
+  stable_reads_ = reads_are_copied();
   arm_timer();
 }
 

@@ -15,7 +15,7 @@ namespace netstor::nvmf {
 
 using nvme::FabricsType;
 using nvme::GenericStatus;
-using nvme::tcp::TargetRequest;
+using nvme::TargetRequest;
 
 namespace {
 
@@ -98,7 +98,7 @@ Task<void> Connection::examine(TargetRequest& request) {
     finish_if_idle();
   } else {
     arm_timer();
-    after_queue();
+    schedule_flush();
   }
   co_return ok();
 }
@@ -106,8 +106,8 @@ Task<void> Connection::examine(TargetRequest& request) {
 void Connection::tell_of_examination() {
   ++shard_.counters().failed_authentications[examiner_->failure()];
   shard_.warn(net::Warnings::Kind::refused_host, [this] {
-    return std::string(link_->peer()) + ": a host did not authenticate to " + std::string(subsystem_->nqn()) +
-           ": " + std::string(to_string(examiner_->failure()));
+    return std::string(peer()) + ": a host did not authenticate to " + std::string(subsystem_->nqn()) + ": " +
+           std::string(to_string(examiner_->failure()));
   });
 }
 

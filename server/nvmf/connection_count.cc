@@ -9,7 +9,7 @@
 namespace netstor::nvmf {
 
 using nvme::IoOpcode;
-using nvme::tcp::TargetRequest;
+using nvme::TargetRequest;
 
 namespace {
 
@@ -93,7 +93,7 @@ void Connection::tell_of_slow(const TargetRequest& request, Duration took) {
       text +=
           " of " + std::to_string(request.plan.length) + " bytes at " + std::to_string(request.plan.offset);
     text += " in " + (subsystem_ != nullptr ? std::string(subsystem_->nqn()) : std::string("a volume")) +
-            " for " + std::string(link_->peer()) + " took " + milliseconds(took) + ": " +
+            " for " + std::string(peer()) + " took " + milliseconds(took) + ": " +
             milliseconds(timing.executed - timing.arrived) + " until its data was here, " +
             milliseconds(timing.stored - timing.executed) + " in the store, " +
             milliseconds(shard_.loop().now() - timing.stored) + " until its answer had left";

@@ -16,7 +16,7 @@ namespace netstor::nvmf {
 using nvme::GenericStatus;
 using nvme::IoVerb;
 using nvme::Status;
-using nvme::tcp::TargetRequest;
+using nvme::TargetRequest;
 
 namespace {
 
@@ -178,7 +178,7 @@ void Connection::payload_to_memory(TargetRequest& request, IoRequest& io) {
 std::byte* Connection::own_memory(const TargetRequest& request) {
   const std::size_t each = (queue_.terms().in_capsule_bytes + 4095u) & ~std::size_t{4095};
   if (own_memory_.data() == nullptr) {
-    own_memory_ = net::Mapping(each * nvme::tcp::TargetQueue::nodes(queue_.terms().entries));
+    own_memory_ = net::Mapping(each * nvme::TargetCore::nodes(queue_.terms().entries));
     NETSTOR_ASSERT(own_memory_.data() != nullptr);
   }
   return own_memory_.data() + request.slot * each;
@@ -317,7 +317,7 @@ void Connection::warn_of_store(const OpResult& result, DeviceVerb verb, std::uin
     std::string what(to_string(verb));
     if (length != 0) what += " of " + std::to_string(length) + " bytes at " + std::to_string(offset);
     what += " in " + (subsystem_ != nullptr ? std::string(subsystem_->nqn()) : std::string("a volume")) +
-            " for " + std::string(link_->peer());
+            " for " + std::string(peer());
     return result.error(what).text();
   });
 }

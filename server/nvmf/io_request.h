@@ -20,7 +20,7 @@ inline constexpr unsigned kRequestPiecesMax = 17;  // 1 MiB in chunks, and one t
 struct IoRequest {
   store::StoreOp op;
   Connection* connection = nullptr;
-  nvme::tcp::TargetRequest* request = nullptr;
+  nvme::TargetRequest* request = nullptr;
   ShardNamespace* space = nullptr;  ///< in use by this request
   IoRequest* next = nullptr;        ///< of the list of those that wait for memory, or for room in the store
   unsigned chunks = 0;              ///< pieces that belong to the shard's pool

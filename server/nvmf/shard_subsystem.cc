@@ -73,6 +73,7 @@ std::uint64_t ShardSubsystem::paths(std::string_view host_nqn, std::vector<nvme:
     out.push_back({.nqn = std::string(nqn),
                    .host = path.host,
                    .port = path.port,
+                   .rdma = path.rdma,
                    .port_id = path.port_id,
                    .ipv6 = path.host.find(':') != std::string::npos,
                    .discovery = discovery,

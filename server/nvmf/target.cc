@@ -337,12 +337,24 @@ Task<void> Target::do_resize(std::string nqn, std::uint32_t nsid) {
 
 // ---- Listening, and the end.
 
-void Target::deal(const Ticket& ticket, const std::string& peer, TlsUse tls) {
+void Target::deal(const Ticket& ticket, const std::string& peer, TlsUse tls, bool rdma) {
   next_shard_ = (next_shard_ + 1) % static_cast<unsigned>(shards_.size());
   TargetShard* const shard = shards_[next_shard_];
   runtime_.shard(next_shard_)
-      .run_on([shard, ticket, peer, tls] { shard->adopt(ticket, peer, tls); })
+      .run_on([shard, ticket, peer, tls, rdma] { shard->adopt(ticket, peer, tls, rdma); })
       .detach();
+}
+
+// Every shard may be dealt a connection.
+Task<Port*> Target::prepare_to_listen(bool rdma) {
+  if (!rdma) co_return &shards_[0]->port();
+  auto preparing = on_each([](TargetShard& shard) -> Result<void> {
+    NETSTOR_CHECK_RETURN(shard.use_messages());
+    return ok();
+  });
+  NETSTOR_CHECK(co_await std::move(preparing));
+  NETSTOR_TRY(MessagePort* const messages, shards_[0]->use_messages());
+  co_return static_cast<Port*>(messages);
 }
 
 Task<Address> Target::do_listen(ListenConfig config) {
@@ -351,14 +363,19 @@ Task<Address> Target::do_listen(ListenConfig config) {
   auto locking = lock();
   auto locked = co_await std::move(locking);
   static_cast<void>(locked);
-  Result<std::unique_ptr<Listener>> listener = shards_[0]->port().listen(config.address);
+  auto preparing = prepare_to_listen(config.rdma);
+  Result<Port*> port = co_await std::move(preparing);
+  Result<std::unique_ptr<Listener>> listener =
+      port ? (*port)->listen(config.address) : Result<std::unique_ptr<Listener>>(std::move(port).error());
   if (!listener) {
     unlock();
     co_return std::move(listener).error();
   }
   auto acceptor = std::make_unique<net::Acceptor>(
       shards_[0]->loop(), std::move(*listener),
-      [this, tls = config.tls](const Ticket& ticket, const std::string& peer) { deal(ticket, peer, tls); },
+      [this, tls = config.tls, rdma = config.rdma](const Ticket& ticket, const std::string& peer) {
+        deal(ticket, peer, tls, rdma);
+      },
       config_.warnings);
   const Address address = acceptor->address();
   acceptor->start();
@@ -366,7 +383,8 @@ Task<Address> Target::do_listen(ListenConfig config) {
   paths_.push_back({.host = config.advertised_host.empty() ? address.host : config.advertised_host,
                     .port = address.port,
                     .port_id = static_cast<std::uint16_t>(paths_.size() + 1),
-                    .tls = config.tls});
+                    .tls = config.tls,
+                    .rdma = config.rdma});
   auto publishing = publish();
   Result<void> done = co_await std::move(publishing);
   unlock();

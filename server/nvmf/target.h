@@ -80,6 +80,7 @@ class Target {
   Task<std::uint32_t> do_add_namespace(std::string nqn, std::uint32_t nsid, store::StoredVolume& volume);
   Task<void> do_remove_namespace(std::string nqn, std::uint32_t nsid);
   Task<void> do_resize(std::string nqn, std::uint32_t nsid);
+  Task<Port*> prepare_to_listen(bool rdma);
   Task<Address> do_listen(ListenConfig config);
   Task<void> do_stop(Duration grace);
   Task<Counts> do_count();
@@ -91,7 +92,7 @@ class Target {
   Task<void> open_everywhere(std::string nqn, std::uint32_t nsid, store::StoredVolume& volume);
   Task<void> close_everywhere(std::string nqn, std::uint32_t nsid);
   Task<void> tell_everywhere(std::string nqn, std::uint32_t nsid);
-  void deal(const Ticket& ticket, const std::string& peer, TlsUse tls);
+  void deal(const Ticket& ticket, const std::string& peer, TlsUse tls, bool rdma);
   /// `function(TargetShard&)` on every shard, one after the other; the first error ends it.
   template <class F>
   Task<void> on_each(F function);

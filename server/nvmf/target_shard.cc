@@ -6,6 +6,8 @@
 
 #include "lib/base/assert.h"
 #include "lib/wire/fabrics/nqn.h"
+#include "server/nvmf/rdma_connection.h"
+#include "server/nvmf/tcp_connection.h"
 
 namespace netstor::nvmf {
 
@@ -44,7 +46,20 @@ TargetShard::TargetShard(Runtime& runtime, unsigned index, PortContext& context,
       tls_keys_(directory_),
       discovery_(discovery_config(), directory_, true) {}
 
-TargetShard::~TargetShard() { NETSTOR_ASSERT(connections_.empty()); }
+TargetShard::~TargetShard() {
+  NETSTOR_ASSERT(connections_.empty());
+  if (messages_ != nullptr) messages_->forget_memory(pool_.memory());
+}
+
+Result<MessagePort*> TargetShard::use_messages() {
+  if (messages_ != nullptr) return messages_;
+  NETSTOR_TRY_RETURN(Port* const port, context_.port("rdma"));
+  if (port->messages() == nullptr)
+    return Error(ErrorKind::unsupported, "the driver for RDMA has no messages");
+  NETSTOR_CHECK_RETURN(port->register_memory(pool_.memory()));
+  messages_ = port->messages();
+  return messages_;
+}
 
 ShardFacts TargetShard::facts() const {
   ShardFacts facts{.shard = index_,
@@ -62,21 +77,26 @@ ShardFacts TargetShard::facts() const {
 
 // ---- Connections.
 
-void TargetShard::adopt(const Ticket& ticket, const std::string& peer, TlsUse tls) {
-  if (draining_) return port_.refuse(ticket);
+void TargetShard::adopt(const Ticket& ticket, const std::string& peer, TlsUse tls, bool rdma) {
+  Port& port = rdma ? *messages_ : port_;
+  if (draining_) return port.refuse(ticket);
   if (connections_.size() >= config_.connections_max) {
     ++counters_.turned_away;
     warn(net::Warnings::Kind::connections_max, [&] {
       return peer + ": refused, a shard has its " + std::to_string(config_.connections_max) +
              " connections already";
     });
-    return port_.refuse(ticket);
+    return port.refuse(ticket);
   }
-  Result<std::unique_ptr<Link>> link = port_.adopt(ticket);
-  if (!link) return;
-  ++counters_.accepted;
   const std::uint64_t id = ++last_connection_;
-  auto connection = std::make_unique<Connection>(*this, id, std::move(*link));
+  std::unique_ptr<Connection> connection;
+  if (rdma) {
+    connection = RdmaConnection::answer(*this, id, *messages_, ticket, peer);
+  } else if (auto link = port.adopt(ticket)) {
+    connection = std::make_unique<TcpConnection>(*this, id, std::move(*link));
+  }
+  if (connection == nullptr) return;
+  ++counters_.accepted;
   Connection& started = *connection;
   connections_.emplace(id, std::move(connection));
   started.start(tls);

@@ -16,6 +16,7 @@
 #include "server/net/chunk_pool.h"
 #include "server/nvmf/connection.h"
 #include "server/nvmf/tls_keys.h"
+#include "transports/message_link.h"
 
 namespace netstor::nvmf {
 
@@ -59,9 +60,11 @@ class TargetShard {
   Duration slow_limit() const noexcept { return slow_limit_; }
   void set_slow_limit(Duration limit) noexcept { slow_limit_ = limit; }
   Port& port() noexcept { return port_; }
+  /// Makes this shard ready for NVMe/RDMA connections; what the machine cannot is unsupported.
+  Result<MessagePort*> use_messages();
 
   // ---- Connections.
-  void adopt(const Ticket& ticket, const std::string& peer, TlsUse tls);
+  void adopt(const Ticket& ticket, const std::string& peer, TlsUse tls, bool rdma);
   /// `text()` is asked for only when somebody hears it.
   template <class Text>
   void warn(net::Warnings::Kind kind, Text text) {
@@ -129,6 +132,7 @@ class TargetShard {
   const unsigned index_;
   PortContext& context_;
   Port& port_;
+  MessagePort* messages_ = nullptr;
   const TargetConfig config_;
   const std::vector<TargetShard*>& shards_;
   net::ChunkPool pool_;

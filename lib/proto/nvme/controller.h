@@ -32,6 +32,10 @@ struct ControllerIdentity {
   std::string host_nqn;
   std::array<std::byte, 16> host_id{};
   std::uint32_t keep_alive_ms = 0;  ///< 0: off
+  // What the transport adds.
+  bool keyed_data = false;  ///< data lies in the host's memory, under keys
+  /// On I/O queues; the subsystem's limit where that is less.
+  std::uint32_t in_capsule_bytes = ~std::uint32_t{0};
 };
 
 /// Payload of an admin command. At most one of the two is not 0.

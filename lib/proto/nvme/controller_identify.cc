@@ -87,7 +87,8 @@ IdentifyController Controller::describe() const {
   id.lpa = lpa::kExtendedData;
   id.kas = kKeepAliveUnitMs / 100;
   id.maxcmd = limits.queue_entries_max;
-  id.sgls = sgls::kSupported | sgls::kInCapsuleOffset | sgls::kTransportDataBlock;
+  id.sgls = sgls::kSupported | sgls::kInCapsuleOffset |
+            (identity_.keyed_data ? sgls::kKeyed : sgls::kTransportDataBlock);
   id.subnqn = NqnField(subsystem_.nqn());
   if (subsystem_.discovery()) {
     id.cntrltype = ControllerType::discovery;
@@ -114,7 +115,8 @@ IdentifyController Controller::describe() const {
     if (view.can_verify) id.oncs |= oncs::kVerify;
     if (view.fused_blocks_max != 0) id.fuses = fuses::kCompareAndWrite;
   }
-  id.ioccsz = static_cast<std::uint32_t>((kCommandBytes + limits.in_capsule_bytes) / 16);
+  id.ioccsz = static_cast<std::uint32_t>(
+      (kCommandBytes + std::min(limits.in_capsule_bytes, identity_.in_capsule_bytes)) / 16);
   id.iorcsz = 1;
   id.msdbd = 1;
   return id;

@@ -25,6 +25,7 @@ std::span<std::byte, N> sized(std::vector<std::byte>& page) {
 
 DiscoveryEntry entry_of(const PathView& path) {
   DiscoveryEntry entry;
+  entry.trtype = path.rdma ? TransportType::rdma : TransportType::tcp;
   entry.adrfam = path.ipv6 ? AddressFamily::ipv6 : AddressFamily::ipv4;
   entry.subtype = path.discovery ? SubsystemType::current_discovery : SubsystemType::nvme;
   // "Not required" makes some hosts ask for TLS all the same.

@@ -41,8 +41,9 @@ struct NamespaceView {
 /// A way to a subsystem, as discovery tells it.
 struct PathView {
   std::string nqn;
-  std::string host;        ///< numeric address
-  std::uint16_t port = 0;  ///< TCP port
+  std::string host;  ///< numeric address
+  std::uint16_t port = 0;
+  bool rdma = false;  ///< NVMe/RDMA, else NVMe/TCP
   std::uint16_t port_id = 0;
   bool ipv6 = false;
   bool discovery = false;       ///< a discovery subsystem, not an NVM one

@@ -49,38 +49,6 @@ std::span<std::byte, kPduPrefixMax> prefix_room(SendBatch& batch) {
 
 }  // namespace
 
-void TargetQueue::accept(TargetRequest& request, const QueueTerms& terms) {
-  NETSTOR_ASSERT(request.state == RequestState::executing && connecting_);
-  connecting_ = false;
-  if (phase_ == Phase::unconnected) {
-    terms_ = terms;
-    sqhd_ = static_cast<std::uint16_t>(1 % terms.entries);
-    node_count_ = nodes(terms.entries);
-    use_nodes(terms.entries, 0, requests_);
-    PduRules rules = receiver_.rules();
-    rules.in_capsule_data_max = terms.in_capsule_bytes;
-    receiver_.set_rules(rules);
-    phase_ = Phase::connected;
-  }
-  complete(request, {},
-           encode(ConnectAccepted{.cntlid = terms.cntlid,
-                                  .authentication_transaction_required = terms.authenticate}));
-}
-
-void TargetQueue::refuse(TargetRequest& request, Status status, const ConnectRefused& where) {
-  connecting_ = false;
-  complete(request, status, encode(where));
-}
-
-void TargetQueue::complete(TargetRequest& request, Status status, std::uint64_t result) {
-  request.status = status;
-  request.result = result;
-  if (phase_ > Phase::connected) [[unlikely]]
-    return answered(request), recycle(request);
-  request.state = RequestState::answering;
-  answers_.push(request);
-}
-
 bool TargetQueue::gather(SendBatch& batch) {
   batch.clear();
   if (phase_ == Phase::ended || phase_ == Phase::abandoned) return false;
@@ -124,10 +92,8 @@ bool TargetQueue::encode_answer(TargetRequest& request, SendBatch& batch) {
     if (!terms_.sq_flow_control && request.result == 0) return true;
   }
   if (!batch.room()) return false;
-  const Completion completion{.result = request.result,
-                              .sqhd = terms_.sq_flow_control ? sqhd_ : std::uint16_t{0xFFFF},
-                              .cid = request.command.cid(),
-                              .status = request.status};
+  const Completion completion{
+      .result = request.result, .sqhd = sqhd(), .cid = request.command.cid(), .status = request.status};
   batch.commit(encode_capsule_resp(completion, format_, prefix_room(batch)).prefix_bytes);
   return true;
 }
@@ -155,40 +121,6 @@ bool TargetQueue::encode_data(TargetRequest& request, SendBatch& batch) {
   }
   request.sent += length;
   return true;
-}
-
-// From here on the host may use the command's identifier and its place in the queue again.
-void TargetQueue::answered(TargetRequest& request) {
-  --outstanding_;
-  if (request.tracked) ids_.reset(request.command.cid());
-}
-
-void TargetQueue::recycle(TargetRequest& request) {
-  --in_use_;
-  request.state = RequestState::free;
-  const bool early = (request.slot & kEarlySlot) != 0;
-  if (!early) owner_.release(request);
-  // The nodes from before Connect are not used again after it.
-  if (early && phase_ >= Phase::connected) return;
-  request.next = free_;
-  free_ = &request;
-}
-
-void TargetQueue::abandon() {
-  phase_ = Phase::abandoned;
-  receiver_.stop();
-  while (!leaving_.empty()) recycle(*leaving_.pop());
-  waiting_ = {};
-  asking_ = {};
-  answers_ = {};
-  current_ = nullptr;
-  fused_first_ = nullptr;
-  const auto give_back = [this](TargetRequest& request) {
-    if (request.state == RequestState::free || request.state == RequestState::executing) return;
-    recycle(request);
-  };
-  for (unsigned i = 0; i < node_count_; ++i) give_back(requests_[i]);
-  for (unsigned i = 0; i < nodes(kEarlyEntries); ++i) give_back(early_[i]);
 }
 
 }  // namespace netstor::nvme::tcp

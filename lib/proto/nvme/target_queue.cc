@@ -29,25 +29,21 @@ PduError wrong_field(std::uint32_t offset) { return {.fes = Fes::invalid_pdu_hea
 }  // namespace
 
 TargetQueue::TargetQueue(TargetOwner& owner, const TargetOptions& options)
-    : owner_(owner),
+    : TargetCore(owner, Phase::handshake),
       receiver_(Direction::host_to_controller,
                 {.in_capsule_data_max = kAdminInCapsuleBytes, .data_max = options.maxh2cdata},
                 std::max(kAdminInCapsuleBytes, options.in_capsule_max)),
-      options_(options) {
-  terms_.entries = kEarlyEntries;
-  use_nodes(kEarlyEntries, kEarlySlot, early_);
+      options_(options) {}
+
+void TargetQueue::set_terms(const QueueTerms& terms) {
+  PduRules rules = receiver_.rules();
+  rules.in_capsule_data_max = terms.in_capsule_bytes;
+  receiver_.set_rules(rules);
 }
 
-void TargetQueue::use_nodes(unsigned entries, std::uint16_t first_slot,
-                            std::unique_ptr<TargetRequest[]>& nodes) {
-  const unsigned count = TargetQueue::nodes(entries);
-  nodes = std::make_unique<TargetRequest[]>(count);
-  free_ = nullptr;
-  for (unsigned i = count; i-- != 0;) {
-    nodes[i].slot = static_cast<std::uint16_t>(first_slot + i);
-    nodes[i].next = free_;
-    free_ = &nodes[i];
-  }
+void TargetQueue::forget_work() {
+  receiver_.stop();
+  current_ = nullptr;
 }
 
 unsigned TargetQueue::want(iovec* pieces, unsigned max) {
@@ -126,23 +122,10 @@ std::optional<PduError> TargetQueue::handshake(const Pdu& pdu) {
 std::optional<PduError> TargetQueue::capsule_header(const Pdu& pdu, Placement& placement) {
   if (phase_ == Phase::handshake) return sequence_error();
   // A host that has more commands in flight than the queue has entries overwrote some.
-  if (outstanding_ >= terms_.entries || free_ == nullptr) return sequence_error();
-  TargetRequest& request = *free_;
-  free_ = request.next;
-  ++in_use_;
-  ++outstanding_;
-  if (++sqhd_ >= terms_.entries) sqhd_ = 0;
+  TargetRequest* const taken = take();
+  if (taken == nullptr) return sequence_error();
+  TargetRequest& request = *taken;
   request.command = decode_capsule_cmd(pdu.head<kCapsuleCmdBytes>());
-  request.partner = nullptr;
-  request.piece_count = 0;
-  request.send_bytes = 0;
-  request.received = 0;
-  request.sent = 0;
-  request.result = 0;
-  request.in_place = {};
-  request.in_capsule = false;
-  request.wants_in_place = false;
-  request.state = RequestState::arriving;
   current_ = &request;
 
   const std::uint32_t data = pdu.header.data_bytes();
@@ -158,50 +141,16 @@ std::optional<PduError> TargetQueue::capsule_header(const Pdu& pdu, Placement& p
   return std::nullopt;
 }
 
-Status TargetQueue::judge(TargetRequest& request, std::uint32_t capsule_bytes) {
-  const std::uint16_t cid = request.command.cid();
-  request.tracked = !ids_.test(cid);
-  if (!request.tracked) return refused(GenericStatus::command_id_conflict);
-  ids_.set(cid);
-  if (phase_ != Phase::connected) [[unlikely]] {
-    const Status status = judge_early(request);
-    return status.ok() ? check_transfer(request, capsule_bytes) : status;
-  }
-  // Commands have no PRPs over fabrics.
-  Status status = refused(GenericStatus::invalid_field);
-  if (request.command.psdt() == Psdt::sgl) {
-    status = owner_.admit(request);
-    // Half of a pair waits for the other, and the receive buffer does not.
-    if (request.command.fuse() != Fuse::none) request.wants_in_place = false;
-    if (status.ok()) status = check_transfer(request, capsule_bytes);
-  }
-  if (request.command.fuse() != Fuse::none || fused_first_ != nullptr) [[unlikely]] {
-    request.status = status;
-    status = pair(request);
-  }
-  return status;
-}
-
-// Before the queue is connected there is one thing to say.
-Status TargetQueue::judge_early(TargetRequest& request) {
-  const Command& command = request.command;
-  if (!command.is_fabrics() || command.fabrics_type() != FabricsType::connect || connecting_) {
-    return refused(GenericStatus::command_sequence_error);
-  }
-  if (command.psdt() != Psdt::sgl) return refused(GenericStatus::invalid_field);
-  request.plan = {.to_controller = kConnectDataBytes};
-  request.wants_in_place = true;
-  if (command.sgl().type != SglType::data_block) return refused(GenericStatus::sgl_descriptor_type_invalid);
-  return {};
-}
-
 // One descriptor, in the command: an offset into the capsule, or "ask me" (NVMe TCP Transport 1.0,
 // "Data Transfer"). The lengths agree to the byte, since SGLS allows no longer ones; admin commands of
 // hosts in the field may offer more room than the answer needs.
-Status TargetQueue::check_transfer(TargetRequest& request, std::uint32_t capsule_bytes) const {
+Status TargetQueue::check_transfer(TargetRequest& request, std::uint32_t capsule_bytes) {
   const IoPlan& plan = request.plan;
   if (plan.to_host == 0 && plan.to_controller == 0) return {};
   const SglDescriptor sgl = request.command.sgl();
+  // Connect brings its data with it.
+  if (phase_ == Phase::unconnected && sgl.type != SglType::data_block)
+    return refused(GenericStatus::sgl_descriptor_type_invalid);
   if (sgl.type == SglType::transport_data_block && sgl.sub_type == SglSubType::transport_specific) {
     const std::uint32_t needed = plan.to_host != 0 ? plan.to_host : plan.to_controller;
     const bool fits = terms_.admin ? sgl.length >= needed : sgl.length == needed;
@@ -230,41 +179,10 @@ void TargetQueue::capsule_complete(std::span<const std::byte> in_place, bool dig
   current_ = nullptr;
   if (!digest_ok) [[unlikely]]
     wrong_digest(request);
-  if (!request.status.ok()) [[unlikely]] {
-    fail_pair_of(request);
-    return complete(request, request.status);
-  }
-  if (phase_ == Phase::unconnected) [[unlikely]] {
-    connecting_ = true;
-    request.state = RequestState::executing;
-    const ConnectData data = decode_connect_data(in_place.first<kConnectDataBytes>());
-    return owner_.connect(request, decode_connect(request.command), data);
-  }
-  if (request.plan.to_controller != 0 && !request.in_capsule) return ask_for_data(request);
-  request.received = request.plan.to_controller;
-  request.in_place = in_place;
-  data_is_here(request);
+  capsule_is_here(request, in_place);
 }
 
 // ---- Data by R2T.
-
-void TargetQueue::ask_for_data(TargetRequest& request) {
-  // Who came first is served first: a small request does not overtake a large one that waits.
-  if (!waiting_.empty() || !owner_.buffer(request)) {
-    request.state = RequestState::waiting;
-    return waiting_.push(request);
-  }
-  request.state = RequestState::asking;
-  asking_.push(request);
-}
-
-void TargetQueue::buffers_freed() {
-  while (!waiting_.empty() && owner_.buffer(*waiting_.front())) {
-    TargetRequest& request = *waiting_.pop();
-    request.state = RequestState::asking;
-    asking_.push(request);
-  }
-}
 
 // The host answers one R2T for all of a command's data with H2CData PDUs in order; LAST_PDU is on the one
 // that ends it.
@@ -272,8 +190,9 @@ std::optional<PduError> TargetQueue::data_header(const Pdu& pdu, Placement& plac
   if (phase_ != Phase::connected) return sequence_error();
   const DataPdu data = decode_data(pdu.head<kDataBytes>());
   if (auto error = check(pdu.header, data)) return error;
-  if (data.ttag >= node_count_) return wrong_field(kOffsetTtag);
-  TargetRequest& request = requests_[data.ttag];
+  TargetRequest* const found = find(data.ttag);
+  if (found == nullptr) return wrong_field(kOffsetTtag);
+  TargetRequest& request = *found;
   if (request.state != RequestState::transferring) return wrong_field(kOffsetTtag);
   if (data.cccid != request.command.cid()) return wrong_field(kOffsetCccid);
   const std::uint32_t left = request.plan.to_controller - request.received;
@@ -299,79 +218,8 @@ void TargetQueue::data_complete(const Pdu& pdu, bool digest_ok) {
     wrong_digest(request);
   if (request.received != request.plan.to_controller) return;
   --asked_count_;
-  if (!request.status.ok()) {
-    fail_pair_of(request);
-    return complete(request, request.status);
-  }
+  if (!request.status.ok()) return fail(request);
   data_is_here(request);
-}
-
-// ---- Fused pairs: compare, and the write right behind it (NVMe Base 2.0, "Fused Operations").
-
-// `request` is the newest command, and it or the one before it is said to be half of a pair.
-Status TargetQueue::pair(TargetRequest& request) {
-  const Status own = request.status;
-  TargetRequest* const first = std::exchange(fused_first_, nullptr);
-  const Fuse fuse = request.command.fuse();
-  if (first != nullptr && fuse != Fuse::second) {
-    request.partner = nullptr;
-    fused_first_ = first;
-    drop_first(refused(GenericStatus::aborted_missing_fused));
-  }
-  if (terms_.admin && fuse != Fuse::none) return refused(GenericStatus::invalid_field);
-  if (fuse == Fuse::none) return own;
-  if (fuse == Fuse::first) {
-    if (!own.ok()) return own;  // then the second half finds no first, and fails too
-    if (request.command.io_opcode() != IoOpcode::compare) return refused(GenericStatus::invalid_field);
-    fused_first_ = &request;
-    return own;
-  }
-  if (fuse != Fuse::second) return refused(GenericStatus::invalid_field);
-  if (first == nullptr) return refused(GenericStatus::aborted_missing_fused);
-  fused_first_ = first;
-  const bool fits =
-      request.command.io_opcode() == IoOpcode::write && first->command.nsid() == request.command.nsid();
-  if (!own.ok() || !fits) {
-    drop_first(refused(GenericStatus::aborted_failed_fused));
-    return own.ok() ? refused(GenericStatus::invalid_field) : own;
-  }
-  fused_first_ = nullptr;
-  request.partner = first;
-  first->partner = &request;
-  return own;
-}
-
-// The first half has lost its second: it ends at once, or when the data that it asked for is here.
-void TargetQueue::drop_first(Status status) {
-  TargetRequest& first = *std::exchange(fused_first_, nullptr);
-  first.status = status;
-  if (first.state == RequestState::paired) complete(first, status);
-}
-
-// One half failed on the way: so does the other, now or when its own data is here.
-void TargetQueue::fail_pair_of(TargetRequest& request) {
-  if (fused_first_ == &request) fused_first_ = nullptr;
-  TargetRequest* const other = std::exchange(request.partner, nullptr);
-  if (other == nullptr) return;
-  other->partner = nullptr;
-  other->status = refused(GenericStatus::aborted_failed_fused);
-  if (other->state == RequestState::paired) complete(*other, other->status);
-}
-
-void TargetQueue::data_is_here(TargetRequest& request) {
-  if (request.command.fuse() == Fuse::none) [[likely]]
-    return run(request);
-  request.state = RequestState::paired;
-  TargetRequest* const other = request.partner;
-  if (other == nullptr || other->state != RequestState::paired) return;
-  TargetRequest& second = request.command.fuse() == Fuse::second ? request : *other;
-  second.partner->state = RequestState::executing;
-  run(second);
-}
-
-void TargetQueue::run(TargetRequest& request) {
-  request.state = RequestState::executing;
-  owner_.execute(request);
 }
 
 }  // namespace netstor::nvme::tcp

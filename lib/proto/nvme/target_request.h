@@ -13,14 +13,14 @@
 #include "lib/wire/nvme/command.h"
 #include "lib/wire/nvme/status.h"
 
-namespace netstor::nvme::tcp {
+namespace netstor::nvme {
 
 enum class RequestState : std::uint8_t {
   free,          ///< nobody's: it waits for a command
   arriving,      ///< its capsule's header is here, the data inside the capsule not yet
   waiting,       ///< it needs memory before its data may be asked for; behind earlier ones, in order
-  asking,        ///< it has memory, and its R2T waits for a batch
-  transferring,  ///< its R2T went out; H2CData fills its memory, in order
+  asking,        ///< it has memory, and waits for its turn to ask for the data
+  transferring,  ///< its data was asked for, and comes into its memory
   paired,        ///< half of a fused pair with all its data here, while the other half's is not
   executing,     ///< the owner's: complete() brings it back
   answering,     ///< its data and its response wait for a batch
@@ -74,4 +74,4 @@ class RequestList {
   TargetRequest* tail_ = nullptr;
 };
 
-}  // namespace netstor::nvme::tcp
+}  // namespace netstor::nvme

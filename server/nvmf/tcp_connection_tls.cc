@@ -3,12 +3,11 @@
 // A connection over TLS: how it begins, and what the host's key says about who may connect by it.
 
 #include "lib/wire/fabrics/tls_key.h"
-#include "server/nvmf/connection.h"
+
 #include "server/nvmf/target_shard.h"
+#include "server/nvmf/tcp_connection.h"
 
 namespace netstor::nvmf {
-
-using nvme::tcp::TargetRequest;
 
 namespace {
 
@@ -24,7 +23,7 @@ std::string_view to_string(TlsRefusal why) noexcept {
 }
 
 // Where both are spoken, the host's first byte says which it is; it is looked at and left in the stream.
-void Connection::look_at_first_byte() {
+void TcpConnection::look_at_first_byte() {
   recv_pieces_[0] = {.iov_base = batch_.header(), .iov_len = 1};
   recv_.pieces = recv_pieces_;
   recv_.piece_count = 1;
@@ -34,15 +33,15 @@ void Connection::look_at_first_byte() {
   NETSTOR_ASSERT(submitted == Submit::accepted);
 }
 
-void Connection::saw_first_byte() {
+void TcpConnection::saw_first_byte() {
   recv_.peek = false;
   if (*static_cast<const std::byte*>(recv_pieces_[0].iov_base) == kTlsHandshake) begin_tls();
   receive();
 }
 
-void Connection::begin_tls() {
-  auto session = std::make_unique<tls::Session>(shard_.config().tls, shard_.tls_keys());
-  auto secure = std::make_unique<TlsLink>(shard_.loop(), shard_.context().metrics(), std::move(link_),
+void TcpConnection::begin_tls() {
+  auto session = std::make_unique<tls::Session>(shard().config().tls, shard().tls_keys());
+  auto secure = std::make_unique<TlsLink>(shard().loop(), shard().context().metrics(), std::move(link_),
                                           std::move(session));
   tls_ = secure.get();
   link_ = std::move(secure);
@@ -50,14 +49,14 @@ void Connection::begin_tls() {
 }
 
 // A handshake that came to nothing, told apart from a connection that just ended.
-void Connection::tell_of_handshake() {
+void TcpConnection::tell_of_handshake() {
   if (tls_ == nullptr || tls_->session().established()) return;
   const tls::Session& session = tls_->session();
   const bool denied = session.failure().kind == ErrorKind::permission_denied;
-  ++shard_.counters().refused_tls[denied && session.key_offered() ? TlsRefusal::key
-                                  : denied                        ? TlsRefusal::no_key
-                                                                  : TlsRefusal::broken];
-  shard_.warn(net::Warnings::Kind::refused_host, [&] {
+  ++shard().counters().refused_tls[denied && session.key_offered() ? TlsRefusal::key
+                                   : denied                        ? TlsRefusal::no_key
+                                                                   : TlsRefusal::broken];
+  shard().warn(net::Warnings::Kind::refused_host, [&] {
     std::string text(link_->peer());
     text += ": a host was not let in: " + (tls_->failure().empty() ? "TLS: it went away" : tls_->failure());
     return text;
@@ -65,10 +64,14 @@ void Connection::tell_of_handshake() {
 }
 
 // NVMe TCP Transport 1.1, section 3.6.1: the key that was used is of one host and one subsystem.
-bool Connection::fits_key(const nvme::ConnectData& data) const {
-  if (tls_ == nullptr) return shard_.may_connect_plain(data.subnqn.view(), data.hostnqn.view());
-  const auto names = nvme::parse_tls_identity(tls_->session().identity());
-  return names && names->host_nqn == data.hostnqn.view() && names->subsystem_nqn == data.subnqn.view();
+bool TcpConnection::fits_key(const nvme::ConnectData& data) {
+  bool fits = tls_ == nullptr && shard().may_connect_plain(data.subnqn.view(), data.hostnqn.view());
+  if (tls_ != nullptr) {
+    const auto names = nvme::parse_tls_identity(tls_->session().identity());
+    fits = names && names->host_nqn == data.hostnqn.view() && names->subsystem_nqn == data.subnqn.view();
+  }
+  if (!fits) ++shard().counters().refused_tls[tls_ != nullptr ? TlsRefusal::other_host : TlsRefusal::missing];
+  return fits;
 }
 
 }  // namespace netstor::nvmf
