@@ -154,10 +154,11 @@ class OnHost:
 # ---- Our server.
 
 class Server:
-    """netstord in this machine, with the options that a test gives."""
+    """netstord in this machine, with the options that a test gives; `transport` is tcp or rdma."""
 
-    def __init__(self, folder, *options, port=0, listen="127.0.0.1"):
+    def __init__(self, folder, *options, port=0, listen="127.0.0.1", transport="tcp"):
         self.folder = pathlib.Path(folder)
+        self.flag = "--listen" if transport == "tcp" else "--listen-rdma"
         self.options, self.port, self.listen, self.ports = options, port, listen, []
         self.child = None
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -168,7 +169,7 @@ class Server:
         with open(self.folder / "log", "ab") as log:
             self.child = subprocess.Popen(
                 [programs()[0], "--state", str(self.folder / "state"), "--port-file", str(port_file),
-                 "--listen", f"{self.listen}:{self.port}", *self.options],
+                 self.flag, f"{self.listen}:{self.port}", *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent)
         wait_for("netstord is ready", lambda: self._ready(port_file))
         self.ports = [int(word) for word in port_file.read_text().split()]
@@ -204,12 +205,12 @@ def nvme(*words, **more):
     return call("nvme", *words, **more)
 
 
-def reach(port, address):
-    return ["-t", "tcp", "-a", address, "-s", port, f"--hostnqn={HOST_NQN}", f"--hostid={HOST_ID}"]
+def reach(port, address, transport="tcp"):
+    return ["-t", transport, "-a", address, "-s", port, f"--hostnqn={HOST_NQN}", f"--hostid={HOST_ID}"]
 
 
-def discover(port, address="127.0.0.1"):
-    return json.loads(nvme("discover", *reach(port, address), "-o", "json").out)
+def discover(port, address="127.0.0.1", transport="tcp"):
+    return json.loads(nvme("discover", *reach(port, address, transport), "-o", "json").out)
 
 
 class Controller:
@@ -260,13 +261,13 @@ def disks_of(every):
 
 
 def controllers():
-    """All over TCP; an emulated disk may be there, too."""
+    """All over fabrics; an emulated disk may be there, too."""
     every = [Controller(path.name) for path in pathlib.Path("/sys/class/nvme").iterdir()]
-    return [controller for controller in every if controller.get("transport") == "tcp"]
+    return [controller for controller in every if controller.get("transport") in ("tcp", "rdma")]
 
 
-def connect(port, nqn, *options, address="127.0.0.1"):
-    answer = nvme("connect", *reach(port, address), "-n", nqn, "-o", "json", *options)
+def connect(port, nqn, *options, address="127.0.0.1", transport="tcp"):
+    answer = nvme("connect", *reach(port, address, transport), "-n", nqn, "-o", "json", *options)
     controller = Controller(json.loads(answer.out)["device"])
     controller.wait_state("live")
     return controller
@@ -280,18 +281,18 @@ NVMET = pathlib.Path("/sys/kernel/config/nvmet")
 class KernelTarget:
     """A port of nvmet's and its subsystems; undone by remove()."""
 
-    def __init__(self, port=4420, address="127.0.0.1", number=1, **parameters):
-        self.port, self.address = port, address
+    def __init__(self, port=4420, address="127.0.0.1", number=1, transport="tcp", **parameters):
+        self.port, self.address, self.transport = port, address, transport
         self.folder = NVMET / "ports" / str(number)
         self.folder.mkdir()
-        for name, value in {"addr_trtype": "tcp", "addr_adrfam": "ipv4", "addr_traddr": address,
+        for name, value in {"addr_trtype": transport, "addr_adrfam": "ipv4", "addr_traddr": address,
                             "addr_trsvcid": port, **parameters}.items():
             write_text(self.folder / name, value)
         self.subsystems = []
 
     @property
     def uri(self):
-        return f"nvme+tcp://{self.address}:{self.port}"
+        return f"nvme+{self.transport}://{self.address}:{self.port}"
 
     def subsystem(self, nqn, *devices, show=True, **attributes):
         folder = NVMET / "subsystems" / nqn
@@ -348,6 +349,18 @@ class KernelTarget:
                 namespace.rmdir()
             folder.rmdir()
         self.folder.rmdir()
+
+
+# ---- RDMA: a software device on the machine's own network. The connection manager knows no 127.0.0.1.
+
+RDMA_ADDRESS = "10.0.2.15"
+
+
+def rdma_device(kind="rxe"):
+    """RoCE (rxe) or iWARP (siw) on eth0; undone by its answer."""
+    call("rdma", "link", "add", f"{kind}0", "type", kind, "netdev", "eth0")
+    wait_for("the RDMA device is active", lambda: "ACTIVE" in call("rdma", "link", "show").out)
+    return lambda: call("rdma", "link", "delete", f"{kind}0", ok=None)
 
 
 def ram_disk(mib=64, block=512):
