@@ -156,8 +156,10 @@ class OnHost:
 class Server:
     """netstord in this machine, with the options that a test gives; `transport` is tcp or rdma."""
 
-    def __init__(self, folder, *options, port=0, listen="127.0.0.1", transport="tcp"):
+    def __init__(self, folder, *options, port=0, listen="127.0.0.1", transport="tcp",
+                 before=()):
         self.folder = pathlib.Path(folder)
+        self.before = before
         self.flag = "--listen" if transport == "tcp" else "--listen-rdma"
         self.options, self.port, self.listen, self.ports = options, port, listen, []
         self.child = None
@@ -168,8 +170,8 @@ class Server:
         port_file.unlink(missing_ok=True)
         with open(self.folder / "log", "ab") as log:
             self.child = subprocess.Popen(
-                [programs()[0], "--state", str(self.folder / "state"), "--port-file", str(port_file),
-                 self.flag, f"{self.listen}:{self.port}", *self.options],
+                [*self.before, programs()[0], "--state", str(self.folder / "state"),
+                 "--port-file", str(port_file), self.flag, f"{self.listen}:{self.port}", *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent)
         wait_for("netstord is ready", lambda: self._ready(port_file))
         self.ports = [int(word) for word in port_file.read_text().split()]
