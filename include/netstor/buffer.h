@@ -7,7 +7,8 @@
 //
 // Any memory will do for I/O: the library borrows it from the call until the future is ready, and copies
 // nothing on the way. An aligned buffer lets local files use direct I/O; a registered one lets a driver
-// skip the per-operation pinning (io_uring fixed buffers, RDMA).
+// skip the per-operation pinning (io_uring fixed buffers) or reach it at all (RDMA: what is not registered,
+// and a payload in several pieces, is copied on the way).
 //
 // Thread rule: a Buffer is a value; move it anywhere. A BufferPool belongs to one shard.
 // Error rule: running out of memory, or of a pool, is ErrorKind::exhausted; nothing throws.

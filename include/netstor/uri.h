@@ -4,6 +4,7 @@
 //
 //   nvme+tcp://HOST[:4420]/SUBSYSTEM-NQN[?ns=1]   a namespace of an NVMe/TCP subsystem
 //   nvme+tcp://HOST[:4420]                        its discovery service
+//   nvme+rdma://HOST[:4420]/SUBSYSTEM-NQN[?ns=1]  the same over NVMe/RDMA; HOST is reached by an RDMA device
 //   s3://BUCKET[?endpoint=URL&region=NAME]        a bucket (bucket.h); the tool takes s3://BUCKET/KEY, too
 //   nvme:///dev/ngXnY[?poll=1]                    a namespace of a local NVMe disk, by its character device
 //   file:///PATH                                  a local file or block device
