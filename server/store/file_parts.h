@@ -14,8 +14,9 @@ namespace netstor::store {
 
 struct FileShared {
   std::string path;
-  int fd = -1;  ///< for what is asked about the file as a whole; bytes go through each shard's own
-  StoreLimits limits;
+  int fd = -1;         ///< for what is asked about the file as a whole; bytes go through each shard's own
+  StoreLimits limits;  ///< but for the size
+  std::atomic<std::uint64_t> size_bytes;  ///< of stores that are opened from now on
   RangeLock ranges;
   std::atomic<bool> lost{false};
 

@@ -3,6 +3,7 @@
 
 #include "lib/base/assert.h"
 #include "server/store/file_parts.h"
+#include "server/store/safe_file.h"
 
 #include <netstor/uri.h>
 
@@ -35,6 +36,7 @@ namespace {
 /// What the volume wants and what the device gives.
 Result<StoreLimits> limits_over(const DeviceLimits& device, const FileShared& shared) {
   StoreLimits limits = shared.limits;
+  limits.size_bytes = shared.size_bytes.load(std::memory_order_relaxed);
   if (limits.block_bytes % device.block_bytes != 0) {
     return Error(ErrorKind::unsupported,
                  shared.path + ": this file system takes direct I/O in units of " +
@@ -125,6 +127,14 @@ class FileVolume final : public StoredVolume {
     return future;
   }
 
+  Result<void> set_size(std::uint64_t size_bytes) override {
+    NETSTOR_CHECK_RETURN(grow_sparse_file(shared_->path, size_bytes));
+    shared_->size_bytes.store(size_bytes, std::memory_order_relaxed);
+    return ok();
+  }
+
+  void moved(const std::string& path) override { shared_->path = path; }
+
   Result<void> sync() override {
     if (::fdatasync(shared_->fd) != 0) return Error::system(errno, "flush " + shared_->path, Effect::unknown);
     if (shared_->still_there()) return {};
@@ -151,7 +161,7 @@ Result<std::unique_ptr<StoredVolume>> make_file_volume(VolumeIdentity identity, 
                                                   " bytes, but the volume has " + std::to_string(size_bytes));
   }
   shared->path = std::move(path);
-  shared->limits.size_bytes = size_bytes;
+  shared->size_bytes = size_bytes;
   shared->limits.block_bytes = block_bytes;
   return std::unique_ptr<StoredVolume>(new FileVolume(std::move(identity), std::move(shared)));
 }

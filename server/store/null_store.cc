@@ -7,6 +7,7 @@
 #include "server/store/mapping.h"
 #include "server/store/pieces.h"
 
+#include <atomic>
 #include <cstring>
 
 namespace netstor::store {
@@ -57,11 +58,22 @@ class NullVolume final : public StoredVolume {
   std::string_view kind() const noexcept override { return "null"; }
   Future<std::unique_ptr<BlockStore>> open(PortContext& context) override {
     return make_ready<std::unique_ptr<BlockStore>>(
-        std::unique_ptr<BlockStore>(new NullStore(context.loop(), limits_, zeroes_)));
+        std::unique_ptr<BlockStore>(new NullStore(context.loop(), limits(), zeroes_)));
+  }
+  Result<void> set_size(std::uint64_t size_bytes) override {
+    size_bytes_.store(size_bytes, std::memory_order_relaxed);
+    return ok();
   }
 
  private:
-  StoreLimits limits_;
+  StoreLimits limits() const {
+    StoreLimits limits = limits_;
+    limits.size_bytes = size_bytes_.load(std::memory_order_relaxed);
+    return limits;
+  }
+
+  const StoreLimits limits_;
+  std::atomic<std::uint64_t> size_bytes_{limits_.size_bytes};
   Mapping zeroes_;
 };
 

@@ -95,6 +95,17 @@ Result<void> make_sparse_file(const std::string& path, std::uint64_t size_bytes)
   return sync(fd, path);
 }
 
+Result<void> grow_sparse_file(const std::string& path, std::uint64_t size_bytes) {
+  const Descriptor fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  struct stat facts {};
+  if (fd.get() < 0 || ::fstat(fd.get(), &facts) != 0) return Error::system(errno, "open " + path);
+  if (static_cast<std::uint64_t>(facts.st_size) >= size_bytes) return {};
+  if (::ftruncate(fd.get(), static_cast<off_t>(size_bytes)) != 0) {
+    return Error::system(errno, "make " + path + " " + std::to_string(size_bytes) + " bytes long");
+  }
+  return sync(fd, path);
+}
+
 Result<void> sync_directory(const std::string& path) {
   const Descriptor fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd.get() < 0) return Error::system(errno, "open " + path);

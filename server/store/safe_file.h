@@ -36,6 +36,9 @@ Result<void> write_new_file(const std::string& path, std::string_view bytes);
 /// A new sparse file, synced.
 Result<void> make_sparse_file(const std::string& path, std::uint64_t size_bytes);
 
+/// The file has at least this size afterwards, synced.
+Result<void> grow_sparse_file(const std::string& path, std::uint64_t size_bytes);
+
 /// Makes the names in a directory survive a power cut.
 Result<void> sync_directory(const std::string& path);
 /// `path` and what is missing above it, each as mkdir -p, with mode 0700; what was made is synced.

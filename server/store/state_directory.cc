@@ -27,6 +27,8 @@ namespace fs = std::filesystem;
 
 // What is being made, under a name that no volume can have.
 constexpr std::string_view kUnfinished = ".new-";
+// What was removed, by its UUID, until nobody refers to it any more.
+constexpr std::string_view kRemoved = ".gone-";
 
 std::string volumes_of(const std::string& path) { return path + "/volumes"; }
 
@@ -62,6 +64,12 @@ Result<VolumeRecord> read_volume(const std::string& folder, const std::string& n
   return record;
 }
 
+bool by_name(const VolumeRecord& a, const VolumeRecord& b) { return a.identity.name < b.identity.name; }
+
+Error no_volume(std::string_view name) {
+  return {ErrorKind::not_found, "there is no volume '" + std::string(name) + "'"};
+}
+
 Result<void> fill_folder(const std::string& folder, const VolumeRecord& record) {
   if (::mkdir(folder.c_str(), 0700) != 0) return Error::system(errno, "make directory " + folder);
   if (record.kind == StoreKind::file)
@@ -75,12 +83,16 @@ Result<void> fill_folder(const std::string& folder, const VolumeRecord& record) 
 StateDirectory::StateDirectory(StateDirectory&& other) noexcept
     : path_(std::move(other.path_)),
       lock_fd_(std::exchange(other.lock_fd_, -1)),
-      volumes_(std::move(other.volumes_)) {}
+      volumes_(std::move(other.volumes_)),
+      removed_(std::move(other.removed_)),
+      version_(other.version_) {}
 
 StateDirectory& StateDirectory::operator=(StateDirectory&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(lock_fd_, other.lock_fd_);
   std::swap(volumes_, other.volumes_);
+  std::swap(removed_, other.removed_);
+  std::swap(version_, other.version_);
   return *this;
 }
 
@@ -93,11 +105,22 @@ Result<StateDirectory> StateDirectory::open(std::string path) {
   std::error_code ignored;
   if (auto absolute = fs::canonical(path, ignored); !ignored) path = absolute.string();
   StateDirectory directory(std::move(path));
+  NETSTOR_CHECK_RETURN(directory.check_owner());
   NETSTOR_CHECK_RETURN(directory.lock());
   NETSTOR_CHECK_RETURN(directory.check_version());
   NETSTOR_CHECK_RETURN(directory.read_volumes());
   NETSTOR_CHECK_RETURN(directory.remove_unfinished());
   return directory;
+}
+
+Result<void> StateDirectory::check_owner() const {
+  struct stat facts {};
+  if (::stat(path_.c_str(), &facts) != 0) return Error::system(errno, path_);
+  if (facts.st_uid == ::geteuid()) return {};
+  return Error(ErrorKind::permission_denied,
+               "the state directory " + path_ + " belongs to user " + std::to_string(facts.st_uid) +
+                   ", and this is user " + std::to_string(::geteuid()) +
+                   ": start netstord as its owner, or with another --state DIR");
 }
 
 Result<void> StateDirectory::lock() {
@@ -123,7 +146,9 @@ Result<void> StateDirectory::check_version() {
   const std::string path = path_ + "/state.json";
   auto text = read_small_file(path, kMetadataBytesMax);
   if (text) {
-    if (auto good = decode_state(*text); !good) return std::move(good).error().with_context(path);
+    auto version = decode_state(*text);
+    if (!version) return std::move(version).error().with_context(path);
+    version_ = *version;
     return {};
   }
   if (text.error().kind() != ErrorKind::not_found) return std::move(text).error();
@@ -133,7 +158,7 @@ Result<void> StateDirectory::check_version() {
                  path + ": is missing, although there are volumes beside it; put it back");
   }
   // First run. state.json comes before the first volume, so that it always tells how to read them.
-  NETSTOR_CHECK_RETURN(replace_file(path, encode_state()));
+  NETSTOR_CHECK_RETURN(replace_file(path, encode_state(version_)));
   return make_directories(volumes_of(path_));
 }
 
@@ -143,6 +168,7 @@ Result<void> StateDirectory::read_volumes() {
   fs::directory_iterator entries(volumes_of(path_), error);
   for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
     const std::string name = entries->path().filename().string();
+    if (name.starts_with(kRemoved)) NETSTOR_CHECK_RETURN(read_removed(entries->path().string()));
     if (name.starts_with('.')) continue;
     if (auto good = check_volume_name(name); !good) {
       return std::move(good).error().with_context(volumes_of(path_) + ": move this entry away");
@@ -151,9 +177,6 @@ Result<void> StateDirectory::read_volumes() {
     volumes_.push_back(std::move(record));
   }
   if (error) return Error::system(error.value(), "list " + volumes_of(path_));
-  const auto by_name = [](const VolumeRecord& a, const VolumeRecord& b) {
-    return a.identity.name < b.identity.name;
-  };
   std::sort(volumes_.begin(), volumes_.end(), by_name);
   for (std::size_t i = 0; i < volumes_.size(); ++i) {
     for (std::size_t k = 0; k < i; ++k) {
@@ -193,6 +216,8 @@ Result<VolumeRecord> StateDirectory::create(const VolumeSpec& spec) {
   record.kind = spec.kind;
   record.size_bytes = spec.size_bytes;
   record.block_bytes = spec.block_bytes;
+  record.own_subsystem = spec.own_subsystem;
+  if (!record.own_subsystem) NETSTOR_CHECK_RETURN(require_control());
   for (const VolumeRecord& other : volumes_) {
     if (other.identity.name == spec.name || other.identity.nqn == record.identity.nqn) {
       return Error(ErrorKind::already_exists,
@@ -216,6 +241,98 @@ Result<VolumeRecord> StateDirectory::create(const VolumeSpec& spec) {
   });
   volumes_.insert(after, record);
   return record;
+}
+
+std::string StateDirectory::folder_of(std::string_view name) const {
+  return volumes_of(path_) + "/" + std::string(name);
+}
+
+VolumeRecord* StateDirectory::find_mutable(std::string_view name) noexcept {
+  const VolumeRecord* const there = find(name);
+  return there == nullptr ? nullptr : &volumes_[static_cast<std::size_t>(there - volumes_.data())];
+}
+
+Result<VolumeRecord> StateDirectory::rewrite(VolumeRecord changed) {
+  const std::string& name = changed.identity.name;
+  NETSTOR_CHECK_RETURN(replace_file(folder_of(name) + "/volume.json", encode_volume(changed)));
+  *find_mutable(name) = changed;
+  return changed;
+}
+
+Result<VolumeRecord> StateDirectory::resize(std::string_view name, std::uint64_t size_bytes) {
+  const VolumeRecord* const there = find(name);
+  if (there == nullptr) return no_volume(name);
+  VolumeRecord changed = *there;
+  changed.size_bytes = size_bytes;
+  return rewrite(std::move(changed));
+}
+
+Result<VolumeRecord> StateDirectory::set_own_subsystem(std::string_view name, bool own_subsystem) {
+  const VolumeRecord* const there = find(name);
+  if (there == nullptr) return no_volume(name);
+  NETSTOR_CHECK_RETURN(require_control());
+  VolumeRecord changed = *there;
+  changed.own_subsystem = own_subsystem;
+  return rewrite(std::move(changed));
+}
+
+// volume.json gets both names first: until the folder has the new one, the old one counts.
+Result<VolumeRecord> StateDirectory::rename(std::string_view name, const std::string& new_name) {
+  NETSTOR_CHECK_RETURN(check_volume_name(new_name));
+  VolumeRecord* const there = find_mutable(name);
+  if (there == nullptr) return no_volume(name);
+  if (find(new_name) != nullptr)
+    return Error(ErrorKind::already_exists, "volume '" + new_name + "' is there already");
+  const std::string folder = folder_of(name);
+  VolumeRecord changed = *there;
+  changed.identity.name = new_name;
+  NETSTOR_CHECK_RETURN(replace_file(folder + "/volume.json", encode_volume(changed, name)));
+  // A folder that is not a volume's, with something in it, is not written over.
+  if (::rename(folder.c_str(), folder_of(new_name).c_str()) != 0)
+    return Error::system(errno, "rename " + folder + " to " + folder_of(new_name));
+  NETSTOR_CHECK_RETURN(sync_directory(volumes_of(path_)));
+  if (changed.kind == StoreKind::file) changed.data_path = folder_of(new_name) + "/data";
+  *there = changed;
+  std::sort(volumes_.begin(), volumes_.end(), by_name);
+  return changed;
+}
+
+Result<void> StateDirectory::remove(std::string_view name) {
+  const VolumeRecord* const there = find(name);
+  if (there == nullptr) return no_volume(name);
+  const auto uuid = there->identity.uuid;
+  const std::string folder = folder_of(name);
+  const std::string gone = folder_of(std::string(kRemoved) + uuid_text(uuid));
+  if (::rename(folder.c_str(), gone.c_str()) != 0) return Error::system(errno, "rename " + folder);
+  removed_.push_back(uuid);
+  volumes_.erase(volumes_.begin() + (there - volumes_.data()));
+  return sync_directory(volumes_of(path_));
+}
+
+Result<void> StateDirectory::read_removed(const std::string& folder) {
+  std::array<std::uint8_t, 16> uuid{};
+  if (!parse_uuid(fs::path(folder).filename().string().substr(kRemoved.size()), uuid)) {
+    return Error(ErrorKind::data_corrupt, folder + ": its name should end in a UUID; move this entry away");
+  }
+  removed_.push_back(uuid);
+  return {};
+}
+
+Result<void> StateDirectory::forget_removed() {
+  std::error_code error;
+  for (const auto& uuid : removed_) {
+    if (!error) fs::remove_all(folder_of(std::string(kRemoved) + uuid_text(uuid)), error);
+  }
+  if (error) return Error::system(error.value(), "remove what is left of volumes in " + volumes_of(path_));
+  removed_.clear();
+  return {};
+}
+
+Result<void> StateDirectory::require_control() {
+  if (version_ == kStateVersion) return {};
+  NETSTOR_CHECK_RETURN(replace_file(path_ + "/state.json", encode_state(kStateVersion)));
+  version_ = kStateVersion;
+  return {};
 }
 
 Result<std::unique_ptr<StoredVolume>> open_volume(const VolumeRecord& record) {

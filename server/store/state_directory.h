@@ -2,9 +2,9 @@
 #pragma once
 // The state directory: what a server remembers of its volumes between two runs. Its form on disk is written
 // down in docs/formats/state-directory.md. Reading and checking it is all that happens before everything in
-// it has been understood; then volumes may be added. Nothing that exists is ever rewritten.
+// it has been understood; then volumes may be added, changed and removed, each wholly or not at all.
 //
-// Blocks; used at start, by one thread.
+// Blocks; one thread at a time.
 
 #include "server/store/stored_volume.h"
 
@@ -25,6 +25,7 @@ struct VolumeSpec {
   StoreKind kind = StoreKind::file;
   std::uint64_t size_bytes = 0;      ///< 1 MiB … 8 EiB - 1 B; a multiple of block_bytes
   std::uint32_t block_bytes = 4096;  ///< 512 or 4096
+  bool own_subsystem = true;         ///< served as namespace 1 of a subsystem of its NQN
 };
 
 struct VolumeRecord {
@@ -33,6 +34,7 @@ struct VolumeRecord {
   std::uint64_t size_bytes = 0;
   std::uint32_t block_bytes = 512;
   std::string data_path;  ///< of a file volume
+  bool own_subsystem = true;
 };
 
 /// Errors: invalid_argument, saying what is expected. The same checks hold for what is read from disk.
@@ -43,8 +45,8 @@ Result<void> check_spec(const VolumeSpec& spec);
 class StateDirectory {
  public:
   /// Makes the directory when it is not there, locks it, reads and checks it whole.
-  /// Errors: already_exists (another server holds it), unsupported (written by a newer version),
-  /// data_corrupt (damaged: says which file and what), system errors.
+  /// Errors: already_exists (another server holds it), permission_denied (another user's), unsupported
+  /// (written by a newer version), data_corrupt (damaged: says which file and what), system errors.
   static Result<StateDirectory> open(std::string path);
 
   StateDirectory(StateDirectory&& other) noexcept;
@@ -60,16 +62,42 @@ class StateDirectory {
   /// nothing behind. Errors: already_exists, no_space, invalid_argument, system errors.
   Result<VolumeRecord> create(const VolumeSpec& spec);
 
+  // Changes of a volume that is there. Each survives a power cut, wholly, when it returns; an error leaves
+  // the volume as it was. Errors: not_found, already_exists, no_space, system errors.
+  /// Another name; identity and NQN stay.
+  Result<VolumeRecord> rename(std::string_view name, const std::string& new_name);
+  /// To a size that check_spec() takes; the data file of a file volume has been grown by then.
+  Result<VolumeRecord> resize(std::string_view name, std::uint64_t size_bytes);
+  Result<VolumeRecord> set_own_subsystem(std::string_view name, bool own_subsystem);
+  /// It is gone, and its UUID among removed() until forget_removed(): whoever refers to it has to let go of
+  /// it meanwhile, in this run or the next.
+  Result<void> remove(std::string_view name);
+  const std::vector<std::array<std::uint8_t, 16>>& removed() const noexcept { return removed_; }
+  /// Gives their space back.
+  Result<void> forget_removed();
+
+  /// From now on no netstord that does not know of the control plane may read this directory: it would serve
+  /// everybody what this one keeps from some.
+  Result<void> require_control();
+  bool requires_control() const noexcept { return version_ > 1; }
+
  private:
   explicit StateDirectory(std::string path) : path_(std::move(path)) {}
+  Result<void> check_owner() const;
   Result<void> lock();
   Result<void> check_version();
   Result<void> read_volumes();
   Result<void> remove_unfinished();
+  Result<void> read_removed(const std::string& folder);
+  VolumeRecord* find_mutable(std::string_view name) noexcept;
+  Result<VolumeRecord> rewrite(VolumeRecord changed);
+  std::string folder_of(std::string_view name) const;
 
   std::string path_;
   int lock_fd_ = -1;
   std::vector<VolumeRecord> volumes_;
+  std::vector<std::array<std::uint8_t, 16>> removed_;
+  int version_ = 1;
 };
 
 /// The volume's bytes. Errors as for make_*_volume.

@@ -41,6 +41,16 @@ class StoredVolume {
   /// This shard's store. `context` is the shard's and outlives the store; so does this volume.
   virtual Future<std::unique_ptr<BlockStore>> open(PortContext& context) = 0;
 
+  /// Stores that are opened from now on have this size; larger: more room, all zeroes. What shrinks keeps its
+  /// bytes. Blocks; one call at a time, any thread. Errors: unsupported, no_space, system errors.
+  virtual Result<void> set_size(std::uint64_t size_bytes) {
+    static_cast<void>(size_bytes);
+    return Error(ErrorKind::unsupported,
+                 "a " + std::string(kind()) + " volume keeps the size it was made with");
+  }
+  /// Its file lies there now. No open() or sync() is under way.
+  virtual void moved(const std::string& path) { static_cast<void>(path); }
+
   /// Everything that was answered is on stable storage, where this volume has any. Blocks: for the end of the
   /// server, when no store is open any more.
   virtual Result<void> sync() { return {}; }

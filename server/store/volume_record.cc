@@ -30,12 +30,6 @@ std::string hex(const std::uint8_t* bytes, std::size_t count) {
   return text;
 }
 
-std::string uuid_text(const std::array<std::uint8_t, 16>& uuid) {
-  std::string text = hex(uuid.data(), uuid.size());
-  for (const std::size_t at : {20, 16, 12, 8}) text.insert(at, 1, '-');
-  return text;
-}
-
 /// 32 lower-case hexadecimal digits; not all zeroes.
 bool parse_hex16(std::string_view text, std::array<std::uint8_t, 16>& into) {
   if (text.size() != 32) return false;
@@ -50,23 +44,13 @@ bool parse_hex16(std::string_view text, std::array<std::uint8_t, 16>& into) {
   return any != 0;
 }
 
-bool parse_uuid(std::string_view text, std::array<std::uint8_t, 16>& into) {
-  std::string digits;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-    if (dash != (text[i] == '-')) return false;
-    if (!dash) digits += text[i];
-  }
-  return text.size() == 36 && parse_hex16(digits, into);
-}
-
 bool good_serial(std::string_view serial) {
   return !serial.empty() && serial.size() <= 20 &&
          std::all_of(serial.begin(), serial.end(), [](char c) { return c > ' ' && c < 127; });
 }
 
 /// The object that both files are, of a version that is understood.
-Result<json> parse_object(std::string_view text, std::string_view format) {
+Result<json> parse_object(std::string_view text, std::string_view format, int version_max) {
   if (text.size() > kMetadataBytesMax) return damaged("longer than any netstord writes it");
   json object = json::parse(text, nullptr, false);
   if (!object.is_object()) return damaged("not a JSON object");
@@ -78,9 +62,9 @@ Result<json> parse_object(std::string_view text, std::string_view format) {
   if (version == object.end() || !version->is_number_unsigned() || *version == 0) {
     return damaged("\"version\" should be a positive number");
   }
-  if (version->get<std::uint64_t>() > kStateVersion) {
+  if (version->get<std::uint64_t>() > static_cast<std::uint64_t>(version_max)) {
     return Error(ErrorKind::unsupported, "written by a newer netstord (version " + version->dump() +
-                                             "; this one understands up to " + std::to_string(kStateVersion) +
+                                             "; this one understands up to " + std::to_string(version_max) +
                                              "): use that one");
   }
   return object;
@@ -114,6 +98,22 @@ Result<void> decode_identity(const json& object, VolumeIdentity& into) {
 }
 
 }  // namespace
+
+std::string uuid_text(const std::array<std::uint8_t, 16>& uuid) {
+  std::string text = hex(uuid.data(), uuid.size());
+  for (const std::size_t at : {20, 16, 12, 8}) text.insert(at, 1, '-');
+  return text;
+}
+
+bool parse_uuid(std::string_view text, std::array<std::uint8_t, 16>& into) {
+  std::string digits;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash != (text[i] == '-')) return false;
+    if (!dash) digits += text[i];
+  }
+  return text.size() == 36 && parse_hex16(digits, into);
+}
 
 Result<void> check_volume_name(std::string_view name) {
   const auto allowed = [](char c) {
@@ -181,19 +181,19 @@ std::optional<StoreKind> store_kind(std::string_view name) noexcept {
   return std::nullopt;
 }
 
-std::string encode_state() {
-  return json{{"format", "netstord-state"}, {"version", kStateVersion}}.dump(2) + "\n";
+std::string encode_state(int version) {
+  return json{{"format", "netstord-state"}, {"version", version}}.dump(2) + "\n";
 }
 
-Result<void> decode_state(std::string_view text) {
-  NETSTOR_TRY_RETURN(const json object, parse_object(text, "netstord-state"));
-  return {};
+Result<int> decode_state(std::string_view text) {
+  NETSTOR_TRY_RETURN(const json object, parse_object(text, "netstord-state", kStateVersion));
+  return object["version"].get<int>();
 }
 
-std::string encode_volume(const VolumeRecord& record) {
-  const json object = {
+std::string encode_volume(const VolumeRecord& record, std::string_view was) {
+  json object = {
       {"format", "netstord-volume"},
-      {"version", kStateVersion},
+      {"version", kVolumeVersion},
       {"name", record.identity.name},
       {"nqn", record.identity.nqn},
       {"uuid", uuid_text(record.identity.uuid)},
@@ -203,14 +203,23 @@ std::string encode_volume(const VolumeRecord& record) {
       {"size_bytes", record.size_bytes},
       {"block_bytes", record.block_bytes},
   };
+  if (!record.own_subsystem) object["own_subsystem"] = false;
+  if (!was.empty()) object["was"] = was;
   return object.dump(2) + "\n";
 }
 
-Result<VolumeRecord> decode_volume(std::string_view text, std::string_view name) {
-  NETSTOR_TRY_RETURN(const json object, parse_object(text, "netstord-volume"));
+Result<VolumeRecord> decode_volume(std::string_view text, std::string_view folder) {
+  NETSTOR_TRY_RETURN(const json object, parse_object(text, "netstord-volume", kVolumeVersion));
   VolumeRecord record;
   NETSTOR_TRY_RETURN(record.identity.name, string_of(object, "name"));
-  if (record.identity.name != name) return damaged("\"name\" is not the folder's name");
+  // Between a new name's two steps the folder still has the old one, which then counts.
+  const auto was = object.find("was");
+  if (record.identity.name != folder && (was == object.end() || *was != folder))
+    return damaged("\"name\" is not the folder's name");
+  record.identity.name = folder;
+  const auto own = object.find("own_subsystem");
+  if (own != object.end() && !own->is_boolean()) return damaged("\"own_subsystem\" should be true or false");
+  record.own_subsystem = own == object.end() || own->get<bool>();
   NETSTOR_CHECK_RETURN(decode_identity(object, record.identity));
   NETSTOR_TRY_RETURN(const std::string kind, string_of(object, "store"));
   const auto known = store_kind(kind);
@@ -219,8 +228,8 @@ Result<VolumeRecord> decode_volume(std::string_view text, std::string_view name)
   NETSTOR_TRY_RETURN(record.size_bytes, number_of(object, "size_bytes"));
   NETSTOR_TRY_RETURN(const std::uint64_t block, number_of(object, "block_bytes"));
   record.block_bytes = block > 4096 ? 0 : static_cast<std::uint32_t>(block);
-  const VolumeSpec spec{record.identity.name, record.identity.nqn, record.kind, record.size_bytes,
-                        record.block_bytes};
+  const VolumeSpec spec{record.identity.name, record.identity.nqn, record.kind,
+                        record.size_bytes,    record.block_bytes,  record.own_subsystem};
   if (auto good = check_spec(spec); !good) return damaged(good.error().text());
   return record;
 }
