@@ -40,7 +40,7 @@ class Silent final : public rocksdb::Logger {
 
 class Walk final : public IndexWalk {
  public:
-  explicit Walk(rocksdb::Iterator* at) : at_(at) {}
+  Walk(rocksdb::Iterator* at, const std::string& what) : at_(at), what_(what) {}
   void seek(std::string_view key) override { at_->Seek(slice(key)); }
   void seek_before(std::string_view key) override { at_->SeekForPrev(slice(key)); }
   void next() override { at_->Next(); }
@@ -49,11 +49,12 @@ class Walk final : public IndexWalk {
   std::string_view value() const override { return view(at_->value()); }
   Result<void> good() const override {
     if (at_->status().ok()) return {};
-    return index_error(at_->status(), "read the index of the objects", Effect::none);
+    return index_error(at_->status(), "read " + what_, Effect::none);
   }
 
  private:
   std::unique_ptr<rocksdb::Iterator> at_;
+  const std::string& what_;
 };
 
 Found found(const rocksdb::Status& status) {
@@ -109,6 +110,7 @@ struct ObjectIndex::Inside {
   std::unique_ptr<rocksdb::DB> db;
   std::array<rocksdb::ColumnFamilyHandle*, 2> maps{};
   std::function<int()> fail_commit;
+  std::string what;
   bool refusing = false;  ///< after a write failed: until it can begin a new log
 
   rocksdb::ColumnFamilyHandle* of(Map map) const { return maps[static_cast<std::size_t>(map)]; }
@@ -126,15 +128,18 @@ ObjectIndex::~ObjectIndex() = default;
 Result<std::unique_ptr<ObjectIndex>> ObjectIndex::open(const std::string& path, const Options& options) {
   auto inside = std::make_unique<Inside>();
   inside->fail_commit = options.fail_commit;
+  inside->what = options.what;
   const auto cache = rocksdb::NewLRUCache(options.cache_bytes, 4);
   const std::vector<rocksdb::ColumnFamilyDescriptor> wanted{
       {rocksdb::kDefaultColumnFamilyName, columns(Map::index, options, cache)},
       {"data", columns(Map::data, options, cache)}};
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const auto status = rocksdb::DB::Open(database(options), path, wanted, &handles, &db);
+  const auto status = options.read_only
+                          ? rocksdb::DB::OpenForReadOnly(database(options), path, wanted, &handles, &db)
+                          : rocksdb::DB::Open(database(options), path, wanted, &handles, &db);
   if (!status.ok()) {
-    Error error = index_error(status, path + ": the index of the objects cannot be opened", Effect::none);
+    Error error = index_error(status, path + ": " + options.what + " cannot be opened", Effect::none);
     const bool missing = error.kind() == ErrorKind::device_error && !options.create && !status.IsIOError();
     return missing ? Error(ErrorKind::data_corrupt, error.text()) : std::move(error);
   }
@@ -155,7 +160,8 @@ Found ObjectIndex::get(Map map, std::string_view key, PinnedValue& value, bool c
 }
 
 std::unique_ptr<IndexWalk> ObjectIndex::walk(Map map) const {
-  return std::make_unique<Walk>(inside_->db->NewIterator(rocksdb::ReadOptions(), inside_->of(map)));
+  return std::make_unique<Walk>(inside_->db->NewIterator(rocksdb::ReadOptions(), inside_->of(map)),
+                                inside_->what);
 }
 
 struct IndexChange::Inside {
@@ -188,7 +194,7 @@ void IndexChange::erase(Map map, std::string_view key) {
 std::unique_ptr<IndexWalk> IndexChange::walk(Map map) const {
   auto* const columns = inside_->index.of(map);
   rocksdb::Iterator* const base = inside_->index.db->NewIterator(rocksdb::ReadOptions(), columns);
-  return std::make_unique<Walk>(inside_->batch.NewIteratorWithBase(columns, base));
+  return std::make_unique<Walk>(inside_->batch.NewIteratorWithBase(columns, base), inside_->index.what);
 }
 
 bool IndexChange::empty() const { return inside_->batch.GetWriteBatch()->Count() == 0; }
@@ -197,16 +203,16 @@ void IndexChange::back_to_mark() { inside_->batch.RollbackToSavePoint().PermitUn
 void IndexChange::drop_mark() { inside_->batch.PopSavePoint().PermitUncheckedError(); }
 
 Result<void> ObjectIndex::commit(IndexChange& change) {
-  constexpr std::string_view kWhat = "write the index of the objects";
+  const std::string what = "write " + inside_->what;
   if (inside_->fail_commit) {
     if (const int error = inside_->fail_commit(); error != 0) {
-      return Error::system(error, kWhat, Effect::unknown);
+      return Error::system(error, what, Effect::unknown);
     }
   }
   if (inside_->refusing) {
     // What failed may lie in the log, cut short or whole: nothing may follow it there.
     if (const auto resumed = inside_->db->Resume(); !resumed.ok()) {
-      return index_error(resumed, kWhat, Effect::none);
+      return index_error(resumed, what, Effect::none);
     }
     inside_->refusing = false;
   }
@@ -216,7 +222,7 @@ Result<void> ObjectIndex::commit(IndexChange& change) {
   auto status = inside_->db->Write(options, &batch);
   if (!status.ok()) {
     inside_->refusing = true;
-    return index_error(status, kWhat, Effect::unknown);
+    return index_error(status, what, Effect::unknown);
   }
   return {};
 }

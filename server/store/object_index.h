@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// The ordered map under the object store, and the only room of RocksDB: reads from any thread, changes from
-// one thread at a time, each change whole and on stable storage when commit() returns.
+// The ordered map under the object store and the records of the control plane, and the only room of RocksDB:
+// reads from any thread, changes from one thread at a time, each change whole and on stable storage when
+// commit() returns.
 
 #include <netstor/result.h>
 
@@ -82,6 +83,8 @@ class ObjectIndex {
     std::size_t cache_bytes = 64 << 20;
     std::size_t buffer_bytes = 16 << 20;
     bool create = false;
+    bool read_only = false;                         ///< looks, and changes nothing on the disk
+    std::string what = "the index of the objects";  ///< in errors
     std::function<int()> fail_commit = {};
   };
   static Result<std::unique_ptr<ObjectIndex>> open(const std::string& path, const Options& options);
