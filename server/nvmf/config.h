@@ -52,9 +52,11 @@ struct SubsystemConfig {
   std::string serial;
   std::string model = "netstor";
   std::string firmware = {};            ///< at most 8 characters; empty: the library's version
-  std::vector<std::string> hosts = {};  ///< host NQNs that may connect; empty: all
+  std::vector<std::string> hosts = {};  ///< host NQNs that may connect; empty: all, unless only_listed
+  bool only_listed = false;             ///< `hosts` alone, even when it is empty
   /// Each queue of these hosts has to authenticate. When there are any, other hosts fail to.
   std::vector<HostSecrets> secrets = {};
+  bool only_authenticated = false;  ///< the same even when there are none
   /// These hosts connect over TLS alone, wherever it is spoken.
   std::vector<HostTlsKey> tls_keys = {};
   std::uint32_t nsid_max = 64;

@@ -30,6 +30,17 @@ Connection::Connection(TargetShard& shard, std::uint64_t id, nvme::TargetCore& q
   alarm_.fire = [](detail::Timer& self) noexcept { static_cast<SelfTimer&>(self).connection->on_timer(); };
 }
 
+ConnectionFacts Connection::facts() const {
+  ConnectionFacts facts{.shard = shard_.index(), .id = id_, .peer = std::string(peer())};
+  if (subsystem_ == nullptr) return facts;
+  facts.host_nqn = host_nqn_;
+  facts.subsystem_nqn = subsystem_->nqn();
+  facts.cntlid = cntlid_;
+  facts.qid = qid_;
+  facts.authenticated = examiner_ != nullptr && examiner_->authenticated();
+  return facts;
+}
+
 Connection::~Connection() { NETSTOR_ASSERT(link_closed_ && !flush_scheduled_ && !alarm_.armed()); }
 
 void Connection::start(TlsUse tls) {

@@ -31,6 +31,18 @@ namespace netstor::nvmf {
 class TargetShard;
 struct HostedController;
 
+/// A connection as an operator sees it. Names are empty until the host has connected a queue.
+struct ConnectionFacts {
+  unsigned shard = 0;
+  std::uint64_t id = 0;  ///< on its shard, never used again
+  std::string peer = {};
+  std::string host_nqn = {};
+  std::string subsystem_nqn = {};
+  std::uint16_t cntlid = 0;
+  std::uint16_t qid = 0;
+  bool authenticated = false;  ///< the host proved who it is
+};
+
 class Connection : public nvme::TargetOwner {
  public:
   virtual ~Connection();
@@ -47,6 +59,7 @@ class Connection : public nvme::TargetOwner {
   bool memory_freed();
   bool waits_for_memory() const noexcept { return first_waiting_ != nullptr || queue_.waits_for_buffers(); }
   bool uses(const ShardNamespace& space) const noexcept;
+  ConnectionFacts facts() const;
   /// The admin queue's controller has something to tell.
   void tell_events();
 
@@ -161,6 +174,8 @@ class Connection : public nvme::TargetOwner {
   bool authenticated_ = false;
   Time authentication_deadline_ = Time::max();
   std::uint16_t qid_ = 0;
+  std::uint16_t cntlid_ = 0;
+  std::string host_nqn_;
   bool flush_scheduled_ = false;
   bool closing_ = false;
   bool link_closed_ = false;

@@ -70,6 +70,12 @@ Task<void> Connection::connect_io(TargetRequest& request, nvme::Connect connect,
   } else if (!verdict.ok()) {
     warn_of_refusal(data, verdict.status);
     queue_.refuse(request, verdict.status, verdict.where);
+  } else if (!subsystem->host_allowed(data.hostnqn.view())) {
+    // Its admin queue was let in before the host was shut out, or its key revoked.
+    shard_.release_queue(data.cntlid, self);
+    const nvme::Status status = nvme::refused(nvme::FabricsStatus::connect_invalid_host);
+    warn_of_refusal(data, status);
+    queue_.refuse(request, status, nvme::kRefusedHostnqn);
   } else {
     qid_ = connect.qid;
     become(request, connect, data.cntlid, *subsystem, data.hostnqn.view());
@@ -94,6 +100,8 @@ void Connection::warn_of_refusal(const nvme::ConnectData& data, nvme::Status sta
 void Connection::become(TargetRequest& request, const nvme::Connect& connect, std::uint16_t cntlid,
                         ShardSubsystem& subsystem, std::string_view host_nqn) {
   subsystem_ = &subsystem;
+  host_nqn_ = host_nqn;
+  cntlid_ = cntlid;
   begin_authentication(subsystem, host_nqn);
   const nvme::QueueTerms terms{
       .cntlid = cntlid,

@@ -18,8 +18,12 @@ const HostSecrets* find_secrets(const SubsystemConfig& config, std::string_view 
 }
 
 bool allows(const SubsystemConfig& config, std::string_view host_nqn) {
-  return config.hosts.empty() ||
+  return (config.hosts.empty() && !config.only_listed) ||
          std::find(config.hosts.begin(), config.hosts.end(), host_nqn) != config.hosts.end();
+}
+
+bool has_to_authenticate(const SubsystemConfig& config) {
+  return config.only_authenticated || !config.secrets.empty();
 }
 
 /// Opens nothing (an empty secret never does), and is as much work as any.
@@ -62,7 +66,7 @@ std::uint32_t ShardSubsystem::next_nsid(std::uint32_t nsid) const {
 
 bool ShardSubsystem::host_allowed(std::string_view host_nqn) const { return allows(*config_, host_nqn); }
 const nvme::AuthSecrets* ShardSubsystem::secrets_of(std::string_view host_nqn) const {
-  if (config_->secrets.empty()) return nullptr;
+  if (!has_to_authenticate(*config_)) return nullptr;
   const HostSecrets* const found = find_secrets(*config_, host_nqn);
   return found != nullptr ? &found->secrets : &nobodys_secrets();
 }
@@ -82,7 +86,7 @@ std::uint64_t ShardSubsystem::paths(std::string_view host_nqn, std::vector<nvme:
   for (const Directory::Path& path : directory_->paths) {
     add(path, nvme::kDiscoveryNqn, true);
     for (const auto& subsystem : directory_->subsystems) {
-      const bool stranger = !subsystem->secrets.empty() && find_secrets(*subsystem, host_nqn) == nullptr;
+      const bool stranger = has_to_authenticate(*subsystem) && find_secrets(*subsystem, host_nqn) == nullptr;
       if (allows(*subsystem, host_nqn) && !stranger) add(path, subsystem->nqn, false);
     }
   }

@@ -4,6 +4,7 @@
 
 #include <netstor/version.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "lib/base/assert.h"
@@ -83,9 +84,8 @@ Future<void> Target::add_subsystem(SubsystemConfig config) {
 Future<void> Target::remove_subsystem(std::string nqn) {
   return runtime_.shard(0).run_on([this, nqn = std::move(nqn)] { return do_remove_subsystem(nqn); });
 }
-Future<void> Target::set_hosts(std::string nqn, std::vector<std::string> hosts) {
-  return runtime_.shard(0).run_on(
-      [this, nqn = std::move(nqn), hosts = std::move(hosts)] { return do_set_hosts(nqn, hosts); });
+Future<void> Target::set_access(SubsystemConfig access) {
+  return runtime_.shard(0).run_on([this, access = std::move(access)] { return do_set_access(access); });
 }
 Future<std::uint32_t> Target::add_namespace(std::string nqn, std::uint32_t nsid,
                                             store::StoredVolume& volume) {
@@ -101,6 +101,19 @@ Future<void> Target::resize(std::string nqn, std::uint32_t nsid) {
 }
 Future<Address> Target::listen(ListenConfig config) {
   return runtime_.shard(0).run_on([this, config = std::move(config)] { return do_listen(config); });
+}
+Future<void> Target::stop_listening(Address address) {
+  return runtime_.shard(0).run_on(
+      [this, address = std::move(address)] { return do_stop_listening(address); });
+}
+Future<void> Target::accept_connections(bool accept) {
+  return runtime_.shard(0).run_on([this, accept] { accepting_ = accept; });
+}
+Future<std::vector<ConnectionFacts>> Target::connections() {
+  return runtime_.shard(0).run_on([this] { return do_list_connections(); });
+}
+Future<std::uint64_t> Target::disconnect(std::function<bool(const ConnectionFacts&)> wanted) {
+  return runtime_.shard(0).run_on([this, wanted = std::move(wanted)] { return do_disconnect(wanted); });
 }
 Future<void> Target::stop(Duration grace) {
   return runtime_.shard(0).run_on([this, grace] { return do_stop(grace); });
@@ -210,17 +223,20 @@ Task<void> Target::do_remove_subsystem(std::string nqn) {
   co_return std::move(done);
 }
 
-Task<void> Target::do_set_hosts(std::string nqn, std::vector<std::string> hosts) {
+Task<void> Target::do_set_access(SubsystemConfig access) {
   auto locking = lock();
   auto locked = co_await std::move(locking);
   static_cast<void>(locked);
-  const auto found = subsystems_.find(nqn);
+  const auto found = subsystems_.find(access.nqn);
   if (found == subsystems_.end()) {
     unlock();
-    co_return unknown(nqn);
+    co_return unknown(access.nqn);
   }
   auto config = std::make_shared<SubsystemConfig>(*found->second.config);
-  config->hosts = std::move(hosts);
+  config->hosts = std::move(access.hosts);
+  config->only_listed = access.only_listed;
+  config->secrets = std::move(access.secrets);
+  config->only_authenticated = access.only_authenticated;
   found->second.config = std::move(config);
   auto publishing = publish();
   Result<void> done = co_await std::move(publishing);
@@ -338,6 +354,11 @@ Task<void> Target::do_resize(std::string nqn, std::uint32_t nsid) {
 // ---- Listening, and the end.
 
 void Target::deal(const Ticket& ticket, const std::string& peer, TlsUse tls, bool rdma) {
+  if (!accepting_) {
+    if (!rdma) return shards_[0]->port().refuse(ticket);
+    if (const auto messages = shards_[0]->use_messages()) (*messages)->refuse_messages(ticket, {});
+    return;
+  }
   next_shard_ = (next_shard_ + 1) % static_cast<unsigned>(shards_.size());
   TargetShard* const shard = shards_[next_shard_];
   runtime_.shard(next_shard_)
@@ -382,7 +403,7 @@ Task<Address> Target::do_listen(ListenConfig config) {
   acceptors_.push_back(std::move(acceptor));
   paths_.push_back({.host = config.advertised_host.empty() ? address.host : config.advertised_host,
                     .port = address.port,
-                    .port_id = static_cast<std::uint16_t>(paths_.size() + 1),
+                    .port_id = ++last_port_id_,
                     .tls = config.tls,
                     .rdma = config.rdma});
   auto publishing = publish();
@@ -390,6 +411,57 @@ Task<Address> Target::do_listen(ListenConfig config) {
   unlock();
   if (!done) co_return std::move(done).error();
   co_return address;
+}
+
+Task<void> Target::do_stop_listening(Address address) {
+  auto locking = lock();
+  auto locked = co_await std::move(locking);
+  static_cast<void>(locked);
+  const auto found = std::find_if(acceptors_.begin(), acceptors_.end(), [&address](const auto& each) {
+    return each->address().host == address.host && each->address().port == address.port;
+  });
+  if (found == acceptors_.end()) {
+    unlock();
+    co_return Error(ErrorKind::not_found,
+                    "nobody listens on " + address.host + ":" + std::to_string(address.port));
+  }
+  // Paths lie beside their acceptors.
+  paths_.erase(paths_.begin() + (found - acceptors_.begin()));
+  std::vector<std::unique_ptr<net::Acceptor>> ending;
+  ending.push_back(std::move(*found));
+  acceptors_.erase(found);
+  auto closing = net::close_all(ending);
+  auto closed = co_await std::move(closing);
+  static_cast<void>(closed);
+  auto publishing = publish();
+  Result<void> done = co_await std::move(publishing);
+  unlock();
+  co_return std::move(done);
+}
+
+Task<std::vector<ConnectionFacts>> Target::do_list_connections() {
+  std::vector<ConnectionFacts> all;
+  for (TargetShard* const shard : shards_) {
+    if (shard == nullptr) continue;
+    auto asking = runtime_.shard(shard->index()).run_on([shard] { return shard->list_connections(); });
+    Result<std::vector<ConnectionFacts>> some = co_await std::move(asking);
+    if (!some) co_return std::move(some).error();
+    all.insert(all.end(), some->begin(), some->end());
+  }
+  co_return all;
+}
+
+Task<std::uint64_t> Target::do_disconnect(std::function<bool(const ConnectionFacts&)> wanted) {
+  std::uint64_t count = 0;
+  for (TargetShard* const shard : shards_) {
+    if (shard == nullptr) continue;
+    auto asking =
+        runtime_.shard(shard->index()).run_on([shard, wanted] { return shard->close_connections(wanted); });
+    Result<std::uint64_t> some = co_await std::move(asking);
+    if (!some) co_return std::move(some).error();
+    count += *some;
+  }
+  co_return count;
 }
 
 Task<void> Target::do_stop(Duration grace) {

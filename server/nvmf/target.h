@@ -17,6 +17,7 @@
 
 #include <netstor/shard.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,8 +37,10 @@ class Target {
   Future<void> add_subsystem(SubsystemConfig config);
   /// Its hosts are disconnected; its namespaces are closed.
   Future<void> remove_subsystem(std::string nqn);
-  /// Which hosts may connect from now on; those that are connected stay.
-  Future<void> set_hosts(std::string nqn, std::vector<std::string> hosts);
+  /// Who may connect from now on, and by what secrets: `access.nqn` names the subsystem, and of the rest
+  /// hosts, only_listed, secrets and only_authenticated are taken. Hosts that are connected stay; their new
+  /// queues are judged anew.
+  Future<void> set_access(SubsystemConfig access);
 
   /// `volume` must live until the namespace was removed or the target stopped. nsid 0: the lowest free one,
   /// which is the answer.
@@ -49,6 +52,15 @@ class Target {
 
   /// Answers the address with the port that was chosen where 0 was asked for.
   Future<Address> listen(ListenConfig config);
+  /// Connections that came by this address stay. Errors: not_found.
+  Future<void> stop_listening(Address address);
+  /// False: new connections are closed at once, until it is true again. Addresses stay taken.
+  Future<void> accept_connections(bool accept);
+
+  Future<std::vector<ConnectionFacts>> connections();
+  /// Ends those that `wanted` (any shard, at the same time) says so of, whatever is under way; their hosts
+  /// may come again. Answers how many.
+  Future<std::uint64_t> disconnect(std::function<bool(const ConnectionFacts&)> wanted);
 
   /// No new connections; commands under way are answered, for `grace` at most; then everything is closed.
   Future<void> stop(Duration grace);
@@ -76,12 +88,15 @@ class Target {
   // On the home shard.
   Task<void> do_add_subsystem(SubsystemConfig config);
   Task<void> do_remove_subsystem(std::string nqn);
-  Task<void> do_set_hosts(std::string nqn, std::vector<std::string> hosts);
+  Task<void> do_set_access(SubsystemConfig access);
   Task<std::uint32_t> do_add_namespace(std::string nqn, std::uint32_t nsid, store::StoredVolume& volume);
   Task<void> do_remove_namespace(std::string nqn, std::uint32_t nsid);
   Task<void> do_resize(std::string nqn, std::uint32_t nsid);
   Task<Port*> prepare_to_listen(bool rdma);
   Task<Address> do_listen(ListenConfig config);
+  Task<void> do_stop_listening(Address address);
+  Task<std::vector<ConnectionFacts>> do_list_connections();
+  Task<std::uint64_t> do_disconnect(std::function<bool(const ConnectionFacts&)> wanted);
   Task<void> do_stop(Duration grace);
   Task<Counts> do_count();
   Task<std::vector<ShardFacts>> do_observe();
@@ -105,6 +120,8 @@ class Target {
   std::uint64_t generation_ = 0;
   std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
   unsigned next_shard_ = 0;
+  std::uint16_t last_port_id_ = 0;
+  bool accepting_ = true;
   bool busy_ = false;
   bool stopped_ = false;
 };

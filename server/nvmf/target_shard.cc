@@ -106,6 +106,21 @@ void TargetShard::close_connection(std::uint64_t id) {
   if (const auto found = connections_.find(id); found != connections_.end()) found->second->end();
 }
 
+std::vector<ConnectionFacts> TargetShard::list_connections() const {
+  std::vector<ConnectionFacts> all;
+  for (const auto& [id, connection] : connections_) all.push_back(connection->facts());
+  return all;
+}
+
+std::uint64_t TargetShard::close_connections(const std::function<bool(const ConnectionFacts&)>& wanted) {
+  std::vector<Connection*> ending;
+  for (const auto& [id, connection] : connections_) {
+    if (wanted(connection->facts())) ending.push_back(connection.get());
+  }
+  for (Connection* const each : ending) each->end();
+  return ending.size();
+}
+
 Future<void> TargetShard::drain(Time deadline) { return spawn(wait_until_empty(deadline)); }
 
 Task<void> TargetShard::wait_until_empty(Time deadline) {

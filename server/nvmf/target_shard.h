@@ -9,6 +9,7 @@
 
 #include <netstor/shard.h>
 
+#include <functional>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -72,6 +73,9 @@ class TargetShard {
   }
   void close_connection(std::uint64_t id);
   std::size_t connections() const noexcept { return connections_.size(); }
+  std::vector<ConnectionFacts> list_connections() const;
+  /// Ends those that it says so of, and with an admin queue its controller's others; answers how many.
+  std::uint64_t close_connections(const std::function<bool(const ConnectionFacts&)>& wanted);
   /// Ready when no connection is left.
   Future<void> drain(Time deadline);
   /// From Connection::end().

@@ -140,11 +140,30 @@ TEST_F(ConnectFault, QueueIdInUse) {
                  GenericStatus::command_sequence_error);
 }
 
+// Its admin queue came in before the host was shut out.
+TEST_F(ConnectFault, NewQueueOfAHostThatIsNotAllowedAnyMore) {
+  bring_up();
+  const auto close = [this](bool shut) {
+    return server.target->set_access({.nqn = std::string(kNqn), .serial = {}, .only_authenticated = nobody})
+        .get();
+  };
+  ASSERT_TRUE(close(true));
+  RawHost second(server.port);
+  second.handshake();
+  expect_refused(second.connect({.qid = 2, .sqsize = 31}, RawHost::names(cntlid)),
+                 FabricsStatus::connect_invalid_host);
+  ASSERT_TRUE(close(false));
+}
+
 TEST_F(ConnectFault, HostThatIsNotAllowed) {
-  ASSERT_TRUE(server.target->set_hosts(std::string(kNqn), {"nqn.2026-01.io.netstor:somebody"}).get());
+  const auto allow = [this](std::vector<std::string> hosts) {
+    return server.target->set_access({.nqn = std::string(kNqn), .serial = {}, .hosts = std::move(hosts)})
+        .get();
+  };
+  ASSERT_TRUE(allow({"nqn.2026-01.io.netstor:somebody"}));
   admin.handshake();
   expect_refused(admin.connect({.sqsize = 31}, data), FabricsStatus::connect_invalid_host);
-  ASSERT_TRUE(server.target->set_hosts(std::string(kNqn), {}).get());
+  ASSERT_TRUE(allow({}));
 }
 
 }  // namespace
