@@ -72,7 +72,10 @@ Result<void> BucketServer::start(Runtime& runtime, const ServerOptions& options,
 Result<Address> BucketServer::listen(const Address& address) { return endpoint_->listen(address).get(); }
 
 std::vector<std::string> BucketServer::names() {
-  return endpoint_ ? endpoint_->buckets().get().value_or({}) : std::vector<std::string>();
+  std::vector<std::string> names;
+  if (endpoint_ == nullptr) return names;
+  for (const store::Bucket& bucket : endpoint_->buckets().get().value_or({})) names.push_back(bucket.name);
+  return names;
 }
 
 void BucketServer::release() {

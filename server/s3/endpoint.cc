@@ -12,7 +12,7 @@ Endpoint::Endpoint(Runtime& runtime, EndpointConfig config, store::ObjectStore& 
     : runtime_(runtime),
       config_(std::move(config)),
       store_(store),
-      keys_(std::move(keys)),
+      keys_(std::make_shared<const Keys>(std::move(keys))),
       shards_(runtime.shards(), nullptr) {}
 
 Endpoint::~Endpoint() { NETSTOR_ASSERT(stopped_); }
@@ -54,12 +54,23 @@ Future<void> Endpoint::prepare_bucket(std::string name, std::optional<store::Ano
 Future<void> Endpoint::stop(Duration grace) {
   return runtime_.shard(0).run_on([this, grace] { return do_stop(grace); });
 }
-Future<std::vector<std::string>> Endpoint::buckets() {
-  return runtime_.shard(0).run_on([this] {
-    std::vector<std::string> names;
-    for (const store::Bucket& bucket : shards_[0]->store().buckets()) names.push_back(bucket.name);
-    return names;
+Future<std::vector<store::Bucket>> Endpoint::buckets() {
+  return runtime_.shard(0).run_on([this] { return shards_[0]->store().buckets(); });
+}
+Future<void> Endpoint::remove_bucket(std::string name) {
+  return runtime_.shard(0).run_on(
+      [this, name = std::move(name)] { return shards_[0]->store().remove_bucket(name); });
+}
+Future<void> Endpoint::set_keys(Keys keys) {
+  return runtime_.shard(0).run_on([this, shared = std::make_shared<const Keys>(std::move(keys))] {
+    return net::on_all_shards(runtime_, shards_, [shared](EndpointShard& shard) {
+      shard.set_keys(shared);
+      return ok();
+    });
   });
+}
+Future<void> Endpoint::accept_connections(bool accept) {
+  return runtime_.shard(0).run_on([this, accept] { accepting_ = accept; });
 }
 Future<Endpoint::Counts> Endpoint::counts() {
   return runtime_.shard(0).run_on([this] { return do_count(); });
@@ -98,6 +109,7 @@ Result<Address> Endpoint::do_listen(const Address& address) {
 }
 
 void Endpoint::deal(const Ticket& ticket, const std::string& peer) {
+  if (!accepting_) return shards_[0]->port().refuse(ticket);
   next_shard_ = (next_shard_ + 1) % static_cast<unsigned>(shards_.size());
   EndpointShard* const shard = shards_[next_shard_];
   runtime_.shard(next_shard_).run_on([shard, ticket, peer] { shard->adopt(ticket, peer); }).detach();

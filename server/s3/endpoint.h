@@ -32,13 +32,20 @@ class Endpoint {
 
   /// Answers the address with the port that was chosen where 0 was asked for.
   Future<Address> listen(Address address);
-  /// A bucket, made when it is not there, with this access for everybody. Before serving.
+  /// A bucket, made when it is not there, with this access for everybody.
   Future<void> prepare_bucket(std::string name, std::optional<store::AnonymousAccess> anonymous);
   /// No new connections; requests under way are answered, for `grace` at most; then everything is closed.
   Future<void> stop(Duration grace);
 
-  /// Their names, in order.
-  Future<std::vector<std::string>> buckets();
+  /// In the order of their names.
+  Future<std::vector<store::Bucket>> buckets();
+  /// Errors: the store's; fault() says no_such_bucket, bucket_not_empty.
+  Future<void> remove_bucket(std::string name);
+
+  /// Who may do what, for requests that begin from now on.
+  Future<void> set_keys(Keys keys);
+  /// False: new connections are closed at once, until it is true again. Addresses stay taken.
+  Future<void> accept_connections(bool accept);
 
   struct Counts {
     std::size_t connections = 0;
@@ -65,10 +72,11 @@ class Endpoint {
   Runtime& runtime_;
   const EndpointConfig config_;
   store::ObjectStore& store_;
-  const Keys keys_;
+  const std::shared_ptr<const Keys> keys_;  // those of the start
   std::vector<EndpointShard*> shards_;
   std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
   unsigned next_shard_ = 0;
+  bool accepting_ = true;
   bool stopped_ = false;
 };
 

@@ -20,12 +20,12 @@ struct Burial : detail::Runnable {
 }  // namespace
 
 EndpointShard::EndpointShard(unsigned index, PortContext& context, Port& port, const EndpointConfig& config,
-                             store::ObjectStore& store, const Keys& keys)
+                             store::ObjectStore& store, std::shared_ptr<const Keys> keys)
     : index_(index),
       context_(context),
       port_(port),
       config_(config),
-      keys_(keys),
+      keys_(std::move(keys)),
       store_(store.attach(context)),
       memory_(context.loop(), config.buffer_bytes),
       tls_(config.tls),

@@ -23,9 +23,9 @@ namespace netstor::s3server {
 
 class EndpointShard {
  public:
-  /// On its shard. Store and keys outlive it.
+  /// On its shard. The store outlives it.
   EndpointShard(unsigned index, PortContext& context, Port& port, const EndpointConfig& config,
-                store::ObjectStore& store, const Keys& keys);
+                store::ObjectStore& store, std::shared_ptr<const Keys> keys);
   ~EndpointShard();
 
   unsigned index() const noexcept { return index_; }
@@ -34,7 +34,10 @@ class EndpointShard {
   Port& port() noexcept { return port_; }
   const EndpointConfig& config() const noexcept { return config_; }
   store::ObjectShard& store() noexcept { return *store_; }
-  const Keys& keys() const noexcept { return keys_; }
+  /// As of now: who needs a user for longer holds them.
+  const std::shared_ptr<const Keys>& keys() const noexcept { return keys_; }
+  /// For requests that come from now on.
+  void set_keys(std::shared_ptr<const Keys> keys) noexcept { keys_ = std::move(keys); }
   Memory& memory() noexcept { return memory_; }
   s3::Verifier& verifier() noexcept { return verifier_; }
   /// Sums over much data are taken there, so that the shard serves others meanwhile.
@@ -66,7 +69,7 @@ class EndpointShard {
   PortContext& context_;
   Port& port_;
   const EndpointConfig config_;
-  const Keys& keys_;
+  std::shared_ptr<const Keys> keys_;
   std::unique_ptr<store::ObjectShard> store_;
   Memory memory_;
   Counters counters_;

@@ -109,11 +109,12 @@ Result<void> Exchange::authenticate() {
   if (const auto fault = s3::check_time(said, EndpointShard::wall_now())) return refused(*fault);
   const std::string_view region = shard_.config().region;
   if (const auto fault = s3::check_scope(said, region.empty() ? said.region : region)) return refused(*fault);
-  const User* const user = shard_.keys().find(said.access_key_id);
+  const std::shared_ptr<const Keys> keys = shard_.keys();
+  const User* const user = keys->find(said.access_key_id);
   if (user == nullptr) return refusal(ErrorCode::invalid_access_key_id);
   if (const auto fault = shard_.verifier().verify(request, said, user->secret_access_key))
     return refused(*fault);
-  user_ = user;
+  user_ = {keys, user};
   payload_hash_ = said.payload_hash;
   if (const auto form = s3::payload_form(said.payload_hash); form && s3::is_streaming(*form))
     chunk_signer_ = shard_.verifier().chunks(said);

@@ -110,8 +110,8 @@ class Exchange {
   EndpointShard& shard_;
   std::string request_id_;
   Route route_;
-  const User* user_ = nullptr;  // null: anonymous
-  std::string payload_hash_;    // x-amz-content-sha256 as it was signed
+  std::shared_ptr<const User> user_;  // null: anonymous; keeps the keys of its time
+  std::string payload_hash_;          // x-amz-content-sha256 as it was signed
   std::optional<s3::ChunkSigner> chunk_signer_;
   bool head_only_ = false;
   bool replied_ = false;

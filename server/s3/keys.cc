@@ -57,15 +57,6 @@ bool parse_grant(std::string_view word, Grant& grant) {
          http::percent_decode(place.substr(slash + 1), http::Plus::literal, grant.key_prefix);
 }
 
-bool parse_grants(std::string_view value, std::vector<Grant>& grants) {
-  while (!(value = http::trimmed(value)).empty()) {
-    const std::string_view word = value.substr(0, value.find_first_of(" \t"));
-    value.remove_prefix(word.size());
-    if (!parse_grant(word, grants.emplace_back())) return false;
-  }
-  return true;
-}
-
 /// One of `letters` for each place, each as likely.
 std::string random_text(std::string_view letters, std::size_t size) {
   std::string text;
@@ -81,6 +72,46 @@ std::string random_text(std::string_view letters, std::size_t size) {
 }
 
 }  // namespace
+
+Result<std::vector<Grant>> parse_grants(std::string_view text) {
+  std::vector<Grant> grants;
+  while (!(text = http::trimmed(text)).empty()) {
+    const std::string_view word = text.substr(0, text.find_first_of(" \t"));
+    text.remove_prefix(word.size());
+    if (!parse_grant(word, grants.emplace_back()))
+      return Error(ErrorKind::invalid_argument,
+                   "expected RIGHTS:BUCKET[/PREFIX]…, for example rwl:* or r:photos/2024/");
+  }
+  return grants;
+}
+
+std::string to_string(const std::vector<Grant>& grants) {
+  std::string text;
+  for (const Grant& grant : grants) {
+    if (!text.empty()) text += ' ';
+    text += std::string(grant.read ? "r" : "") + (grant.write ? "w" : "") + (grant.list ? "l" : "") + ':';
+    text += http::percent_encoded(grant.bucket, http::Slash::encode) + (grant.any_ending ? "*" : "");
+    if (!grant.key_prefix.empty()) text += '/' + http::percent_encoded(grant.key_prefix, http::Slash::keep);
+  }
+  return text;
+}
+
+Result<void> Keys::check_id(std::string_view access_key_id) {
+  const bool sound = !access_key_id.empty() && access_key_id.size() <= 128 &&
+                     access_key_id.find('/') == std::string_view::npos;
+  if (sound) return ok();
+  return Error(ErrorKind::invalid_argument, "expected 1 to 128 characters, no slash");
+}
+
+Result<void> Keys::check_secret(std::string_view secret_access_key) {
+  if (secret_access_key.size() >= 16) return ok();
+  return Error(ErrorKind::invalid_argument, "expected at least 16 characters");
+}
+
+bool Keys::add(User user) {
+  std::string id = user.access_key_id;
+  return users_.emplace(std::move(id), std::move(user)).second;
+}
 
 bool User::may(Right right, std::string_view bucket, std::string_view key) const {
   for (const Grant& grant : grants) {
@@ -134,9 +165,9 @@ Result<Keys> Keys::parse(std::string_view text, std::string_view what) {
       section.user.secret_access_key = value;
     } else if (name == "netstor_allow") {
       section.allowed = true;
-      if (!parse_grants(value, section.user.grants))
-        return bad_line(what, number,
-                        "expected RIGHTS:BUCKET[/PREFIX]…, for example rwl:* or r:photos/2024/");
+      auto grants = parse_grants(value);
+      if (!grants) return bad_line(what, number, grants.error().text());
+      section.user.grants = *std::move(grants);
     }
     // Other names are the clients'.
   }
@@ -144,11 +175,11 @@ Result<Keys> Keys::parse(std::string_view text, std::string_view what) {
   for (Section& section : sections) {
     if (!section.allowed) return bad_line(what, section.line, "this section has no netstor_allow");
     const std::string id = section.user.access_key_id;
-    if (id.empty() || id.size() > 128 || id.find('/') != std::string::npos)
-      return bad_line(what, section.line, "aws_access_key_id: expected 1 to 128 characters, no slash");
-    if (section.user.secret_access_key.size() < 16)
-      return bad_line(what, section.line, "aws_secret_access_key: expected at least 16 characters");
-    if (!keys.users_.emplace(id, std::move(section.user)).second)
+    if (const auto good = check_id(id); !good)
+      return bad_line(what, section.line, "aws_access_key_id: " + good.error().text());
+    if (const auto good = check_secret(section.user.secret_access_key); !good)
+      return bad_line(what, section.line, "aws_secret_access_key: " + good.error().text());
+    if (!keys.add(std::move(section.user)))
       return bad_line(what, section.line, "this aws_access_key_id is another section's, too");
   }
   return keys;

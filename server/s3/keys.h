@@ -44,6 +44,10 @@ struct User {
   [[nodiscard]] bool knows(std::string_view bucket) const;
 };
 
+/// "rwl:logs-* r:photos/2024/"; invalid_argument says what is expected.
+Result<std::vector<Grant>> parse_grants(std::string_view text);
+std::string to_string(const std::vector<Grant>& grants);
+
 class Keys {
  public:
   /// `what` names the text in errors. Errors: invalid_argument with the line.
@@ -54,6 +58,12 @@ class Keys {
   static Result<void> make(const std::string& path);
 
   [[nodiscard]] const User* find(std::string_view access_key_id) const;
+  [[nodiscard]] const std::map<std::string, User, std::less<>>& users() const { return users_; }
+  /// False: this access key id is somebody's already.
+  bool add(User user);
+  /// invalid_argument when a user cannot have it; never with any of it.
+  static Result<void> check_id(std::string_view access_key_id);
+  static Result<void> check_secret(std::string_view secret_access_key);
   [[nodiscard]] std::size_t size() const { return users_.size(); }
 
  private:
