@@ -2,6 +2,7 @@
 // netstord: serves volumes over NVMe/TCP and buckets over S3. Builds every part by name, in order, waits for
 // a signal, and takes everything down in the opposite order.
 
+#include "server/control/service.h"
 #include "server/netstord_allocations.h"
 #include "server/netstord_buckets.h"
 #include "server/netstord_hosts.h"
@@ -24,6 +25,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <future>
 #include <iostream>
 #include <thread>
 
@@ -110,21 +112,25 @@ class Server {
   std::optional<Failure> start_runtime();
   std::optional<Failure> read_keys();
   std::optional<Failure> start_target();
-  std::optional<Failure> serve(ServedVolume& volume);
   std::optional<Failure> start_buckets();
+  nvmf::TlsUse tls_use() const;
+  std::optional<Failure> serve();
+  std::optional<Failure> start_admin();
   std::optional<Failure> listen();
   std::optional<Failure> listen_s3();
   Failure cannot_listen(const Error& error, std::string_view flag) const;
   std::optional<Failure> announce();
   void show();
+  std::vector<SightSources::Volume> volumes_shown();
   [[noreturn]] void end_without(const std::string& what);
+  void end_admin(Duration grace);
   bool sync_volumes();
   Failure failed(Exit exit, const Error& error, std::string_view hint = {}) const;
 
   // Taken down from the last to the first.
   ServerOptions options_;
   std::optional<store::StateDirectory> state_;
-  std::vector<ServedVolume> volumes_;
+  std::unique_ptr<control::Manager> manager_;
   std::vector<nvmf::HostSecrets> host_secrets_;
   std::vector<nvmf::HostTlsKey> tls_keys_;
   std::optional<Runtime> runtime_;
@@ -132,6 +138,7 @@ class Server {
   std::unique_ptr<nvmf::Target> target_;
   BucketServer buckets_;
   Sight sight_;
+  std::unique_ptr<control::Service> admin_;
   Report report_;
 };
 
@@ -141,9 +148,9 @@ Failure Server::failed(Exit exit, const Error& error, std::string_view hint) con
 }
 
 std::optional<Failure> Server::start() {
-  for (const auto step :
-       {&Server::listen_metrics, &Server::open_state, &Server::start_runtime, &Server::start_target,
-        &Server::start_buckets, &Server::listen, &Server::listen_s3, &Server::announce}) {
+  for (const auto step : {&Server::listen_metrics, &Server::open_state, &Server::start_runtime,
+                          &Server::start_target, &Server::start_buckets, &Server::serve, &Server::start_admin,
+                          &Server::listen, &Server::listen_s3, &Server::announce}) {
     if (auto failure = (this->*step)()) return failure;
   }
   return std::nullopt;
@@ -168,8 +175,10 @@ std::optional<Failure> Server::open_state() {
     const bool asked_wrongly = volumes.error().kind() == ErrorKind::invalid_argument;
     return failed(asked_wrongly ? Exit::usage : Exit::state, volumes.error());
   }
-  volumes_ = *std::move(volumes);
-  for (const std::string& warning : warnings_about(volumes_)) spdlog::warn("{}", warning);
+  auto manager = control::Manager::open(*state_, *std::move(volumes));
+  if (!manager) return failed(Exit::state, manager.error());
+  manager_ = *std::move(manager);
+  for (const std::string& warning : warnings_about(manager_->served())) spdlog::warn("{}", warning);
   if (options_.s3_listen.empty()) return std::nullopt;
   if (auto opened = buckets_.open(state_->path(), options_); !opened)
     return failed(Exit::state, opened.error());
@@ -222,39 +231,69 @@ std::optional<Failure> Server::start_target() {
                   asked_wrongly ? " a shard: raise --max-memory or lower --shards" : "");
   }
   target_ = *std::move(target);
-  for (ServedVolume& volume : volumes_) {
-    if (auto failure = serve(volume)) return failure;
-  }
-  return std::nullopt;
-}
-
-std::optional<Failure> Server::serve(ServedVolume& volume) {
-  const store::VolumeIdentity& identity = volume.record.identity;
-  auto added = target_
-                   ->add_subsystem({.nqn = identity.nqn,
-                                    .serial = identity.serial,
-                                    .firmware = {},
-                                    .hosts = options_.allowed_hosts,
-                                    .secrets = host_secrets_,
-                                    .tls_keys = tls_keys_,
-                                    .nsid_max = 1,
-                                    .limits = {}})
-                   .get();
-  if (!added)
-    return failed(Exit::state, std::move(added).error().with_context("volume '" + identity.name + "'"));
-  auto opened = target_->add_namespace(identity.nqn, 1, *volume.stored).get();
-  if (!opened)
-    return failed(Exit::state, std::move(opened).error().with_context("volume '" + identity.name + "'"));
   return std::nullopt;
 }
 
 std::optional<Failure> Server::start_buckets() {
   if (!buckets_.opened()) return std::nullopt;
-  if (auto started = buckets_.start(*runtime_, options_, warnings_); !started) {
+  if (auto started =
+          buckets_.start(*runtime_, options_, warnings_, manager_->keys_with(buckets_.file_keys()));
+      !started) {
     const bool asked_wrongly = started.error().kind() == ErrorKind::invalid_argument;
     return failed(asked_wrongly ? Exit::usage : Exit::failed, started.error(),
                   asked_wrongly ? " a shard: raise --max-memory or lower --shards" : "");
   }
+  return std::nullopt;
+}
+
+nvmf::TlsUse Server::tls_use() const {
+  if (tls_keys_.empty()) return nvmf::TlsUse::none;
+  return options_.tls_required ? nvmf::TlsUse::required : nvmf::TlsUse::offered;
+}
+
+std::optional<Failure> Server::serve() {
+  control::Serving serving{.target = target_.get(),
+                           .runtime = &*runtime_,
+                           .endpoint = buckets_.endpoint(),
+                           .objects = buckets_.objects(),
+                           .file_keys = {},
+                           .hosts = options_.allowed_hosts,
+                           .secrets = host_secrets_,
+                           .tls = tls_use(),
+                           .tls_keys = tls_keys_};
+  if (buckets_.started()) serving.file_keys = buckets_.file_keys();
+  if (auto served = manager_->serve(std::move(serving)); !served) return failed(Exit::state, served.error());
+  return std::nullopt;
+}
+
+std::optional<Failure> Server::start_admin() {
+  const bool asked = !options_.admin_socket.empty() || options_.admin_listen;
+  control::ServiceOptions service{
+      .socket = options_.admin_socket.empty() ? state_->path() + "/admin.sock" : options_.admin_socket,
+      .listen = options_.admin_listen,
+      .certificate_file = options_.admin_certificate,
+      .key_file = options_.admin_key,
+      .client_ca_file = options_.admin_client_ca,
+      .state = state_->path(),
+      .io_driver = std::string(runtime_->io_driver()),
+      .shards = options_.shards,
+      .shutdown = [] { ::kill(::getpid(), SIGTERM); }};
+  if (options_.admin_socket == "none") service.socket.clear();
+  if (service.socket.empty() && !service.listen) return std::nullopt;
+  report_.admin_socket = service.socket;
+  auto started = control::Service::start(*manager_, std::move(service));
+  if (started) {
+    admin_ = *std::move(started);
+    report_.admin_listening = admin_->listening();
+    return std::nullopt;
+  }
+  if (asked) {
+    const bool wrong = started.error().kind() == ErrorKind::invalid_argument;
+    return failed(wrong ? Exit::usage : Exit::listen, started.error());
+  }
+  // Nobody asked for it, and volumes can be served without.
+  report_.admin_socket.clear();
+  spdlog::warn("no admin service: {}", started.error().text());
   return std::nullopt;
 }
 
@@ -285,13 +324,11 @@ std::optional<Failure> Server::listen_s3() {
 std::optional<Failure> Server::listen() {
   for (const Address& asked : options_.listen) {
     const std::string reachable = reachable_host(asked.host, options_.advertise);
-    const nvmf::TlsUse tls = tls_keys_.empty()       ? nvmf::TlsUse::none
-                             : options_.tls_required ? nvmf::TlsUse::required
-                                                     : nvmf::TlsUse::offered;
-    auto address = target_->listen({.address = asked, .tls = tls, .advertised_host = reachable}).get();
+    auto address = target_->listen({.address = asked, .tls = tls_use(), .advertised_host = reachable}).get();
     if (!address) return cannot_listen(address.error(), "--listen");
     report_.listening.push_back(*address);
     report_.reachable.push_back({.host = reachable, .port = address->port});
+    manager_->add_flag_listener({.host = address->host, .port = address->port, .advertise = reachable});
   }
   for (const Address& asked : options_.listen_rdma) {
     const std::string reachable = reachable_host(asked.host, options_.advertise);
@@ -300,6 +337,9 @@ std::optional<Failure> Server::listen() {
     report_.rdma_listening.push_back(*address);
     report_.rdma_reachable.push_back({.host = reachable, .port = address->port});
   }
+  // Those that operators added: a start is not refused for an address that went away meanwhile.
+  for (const std::string& failure : manager_->listen())
+    spdlog::error("a listener is not served: {}", failure);
   return std::nullopt;
 }
 
@@ -314,7 +354,7 @@ std::optional<Failure> Server::announce() {
   report_.shards = options_.shards;
   report_.allowed_hosts = options_.allowed_hosts;
   if (!tls_keys_.empty()) report_.tls = options_.tls_required ? "required" : "offered";
-  report_.volumes = &volumes_;
+  report_.volumes = &manager_->served();
   if (buckets_.started()) {
     report_.buckets = buckets_.names();
     report_.keys_file = buckets_.keys_file();
@@ -339,26 +379,31 @@ std::optional<Failure> Server::announce() {
   return std::nullopt;
 }
 
+std::vector<SightSources::Volume> Server::volumes_shown() {
+  std::vector<SightSources::Volume> shown;
+  for (const store::VolumeRecord& record : manager_->volume_records()) {
+    shown.push_back({.name = record.identity.name,
+                     .nqn = record.identity.nqn,
+                     .size_bytes = record.size_bytes,
+                     .data_path = record.data_path});
+  }
+  return shown;
+}
+
 void Server::show() {
-  std::vector<SightSources::Volume> volumes;
-  for (const ServedVolume& each : volumes_)
-    volumes.push_back({.name = each.record.identity.name,
-                       .nqn = each.record.identity.nqn,
-                       .size_bytes = each.record.size_bytes,
-                       .data_path = each.record.data_path});
   sight_.ready({.runtime = &*runtime_,
                 .target = target_.get(),
                 .endpoint = buckets_.endpoint(),
                 .objects = buckets_.objects(),
                 .warnings = &warnings_,
                 .state = state_->path(),
-                .volumes = [volumes] { return volumes; },
+                .volumes = [this] { return volumes_shown(); },
                 .thread_allocations = thread_allocations});
 }
 
 bool Server::sync_volumes() {
   bool good = true;
-  for (const ServedVolume& volume : volumes_) {
+  for (const ServedVolume& volume : manager_->served()) {
     if (auto synced = volume.stored->sync(); !synced) {
       spdlog::error("{}", synced.error().text());
       good = false;
@@ -389,8 +434,22 @@ void Server::end_without(const std::string& what) {
   std::_Exit(static_cast<int>(Exit::unfinished));
 }
 
+/// A call under way may wait for a shard that waits for such a disk.
+void Server::end_admin(Duration grace) {
+  if (admin_ == nullptr) return;
+  std::promise<void> ended;
+  std::thread ending([this, &ended] {
+    admin_.reset();
+    ended.set_value();
+  });
+  if (ended.get_future().wait_for(grace + kStopMargin) == std::future_status::timeout)
+    end_without("a call of the admin service is still under way");
+  ending.join();
+}
+
 Exit Server::stop(Duration grace) {
   sight_.not_ready("stopping");
+  end_admin(grace);
   if (target_ == nullptr) {
     if (!sight_.quiet()) end_without("a page of the metrics is still being made");
     return Exit::stopped;

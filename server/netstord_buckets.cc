@@ -51,7 +51,8 @@ Result<std::shared_ptr<const tls::Context>> BucketServer::tls_of(const ServerOpt
   return std::shared_ptr<const tls::Context>(*std::move(made));
 }
 
-Result<void> BucketServer::start(Runtime& runtime, const ServerOptions& options, net::Warnings& warnings) {
+Result<void> BucketServer::start(Runtime& runtime, const ServerOptions& options, net::Warnings& warnings,
+                                 s3server::Keys keys) {
   runtime_ = &runtime;
   s3server::EndpointConfig config;
   config.connections_max = (options.connections_max + options.shards - 1) / options.shards;
@@ -60,8 +61,7 @@ Result<void> BucketServer::start(Runtime& runtime, const ServerOptions& options,
   config.warnings = &warnings;
   config.slow_limit = slow_limit_of(options);
   if (options.memory_bytes) config.buffer_bytes = *options.memory_bytes / options.shards;
-  NETSTOR_TRY_RETURN(endpoint_, s3server::Endpoint::start(runtime, config, *store_, *std::move(keys_)));
-  keys_.reset();
+  NETSTOR_TRY_RETURN(endpoint_, s3server::Endpoint::start(runtime, config, *store_, std::move(keys)));
   for (const BucketFlag& bucket : options.buckets) {
     auto prepared = endpoint_->prepare_bucket(bucket.name, bucket.anonymous).get();
     if (!prepared) return std::move(prepared).error().with_context("bucket '" + bucket.name + "'");

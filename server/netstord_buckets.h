@@ -19,7 +19,11 @@ class BucketServer {
   Result<void> open(const std::string& state, const ServerOptions& options);
   bool opened() const noexcept { return store_ != nullptr; }
   /// After the runtime's start. Errors: invalid_argument (--max-memory), those of the store.
-  Result<void> start(Runtime& runtime, const ServerOptions& options, net::Warnings& warnings);
+  /// `keys`: who may do what from the start on.
+  Result<void> start(Runtime& runtime, const ServerOptions& options, net::Warnings& warnings,
+                     s3server::Keys keys);
+  /// Of the keys file.
+  const s3server::Keys& file_keys() const noexcept { return *keys_; }
   Result<Address> listen(const Address& address);
   bool started() const noexcept { return endpoint_ != nullptr; }
   /// Ready when nothing is served any more; then release(), before the runtime goes.

@@ -22,6 +22,7 @@ namespace {
 constexpr std::uint16_t kPort = 4420;
 constexpr std::uint16_t kS3Port = 9000;
 constexpr std::uint16_t kMetricsPort = 9420;
+constexpr std::uint16_t kAdminPort = 4430;
 constexpr unsigned kShardsByDefault = 4;
 
 constexpr const char* kAbout =
@@ -204,6 +205,26 @@ void add_engine_options(CLI::App& app, ServerOptions& options, std::string& memo
       ->type_name("SIZE");
 }
 
+void add_admin_options(CLI::App& app, ServerOptions& options, std::string& listen) {
+  app.add_option("--admin-socket", options.admin_socket,
+                 "Where `netstor admin` reaches this server: a Unix socket, mode 0600, or none. Default: "
+                 "admin.sock of the state directory")
+      ->type_name("PATH");
+  app.add_option(
+         "--admin-listen", listen,
+         "And by TCP: ADDR[:PORT], port 4430 unless said. Needs the three files below: operators prove "
+         "who they are by a certificate")
+      ->type_name("ADDR");
+  app.add_option("--admin-cert", options.admin_certificate, "The server's certificate and its chain (PEM)")
+      ->type_name("FILE");
+  app.add_option("--admin-key", options.admin_key,
+                 "The certificate's key (PEM, without a passphrase); its mode has to be 0600")
+      ->type_name("FILE");
+  app.add_option("--admin-client-ca", options.admin_client_ca,
+                 "Who may have signed operators' certificates (PEM)")
+      ->type_name("FILE");
+}
+
 void add_process_options(CLI::App& app, ServerOptions& options) {
   app.add_flag("--json", options.json, "Print the start-up report as one line of JSON");
   app.add_option(
@@ -357,9 +378,11 @@ ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& de
   std::vector<std::string> buckets;
   std::string memory;
   std::string metrics;
+  std::string admin_listen;
   add_volume_options(app, options, volumes);
   add_network_options(app, options, listen, listen_rdma);
   add_bucket_options(app, options, s3_listen, buckets);
+  add_admin_options(app, options, admin_listen);
   add_engine_options(app, options, memory);
   add_process_options(app, options);
   add_sight_options(app, options, metrics);
@@ -378,6 +401,8 @@ ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& de
     for (const std::string& text : volumes) options.volumes.push_back(checked(parse_volume(text)));
     for (const std::string& text : s3_listen)
       options.s3_listen.push_back(checked(parse_listen(text, "--s3-listen", kS3Port)));
+    if (!admin_listen.empty())
+      options.admin_listen = checked(parse_listen(admin_listen, "--admin-listen", kAdminPort));
     for (const std::string& text : buckets) options.buckets.push_back(checked(parse_bucket(text)));
     if (!metrics.empty())
       options.metrics_listen = checked(parse_listen(metrics, "--metrics-listen", kMetricsPort));

@@ -65,6 +65,11 @@ struct ServerOptions {
   std::string host_keys;  ///< empty: no host has to prove who it is
   std::string tls_keys;   ///< empty: no TLS for volumes
   bool tls_required = true;
+  std::string admin_socket;  ///< empty: admin.sock of the state directory; "none": no socket
+  std::optional<Address> admin_listen;
+  std::string admin_certificate;
+  std::string admin_key;
+  std::string admin_client_ca;
   bool json = false;
   int ready_fd = -1;
   std::string port_file;

@@ -140,6 +140,9 @@ std::string text_of(const Report& report) {
     out << (i > 0 || !report.listening.empty() ? ", " : "") << to_string(report.rdma_listening[i])
         << " (RDMA)";
   out << "\n";
+  if (!report.admin_socket.empty()) out << "  admin   " << report.admin_socket << " (netstor admin)\n";
+  if (report.admin_listening)
+    out << "  admin   " << to_string(*report.admin_listening) << ", by certificate\n";
   out << "  stop    Ctrl-C, or kill " << ::getpid() << "\n";
   return out.str();
 }
@@ -188,6 +191,11 @@ std::string json_of(const Report& report) {
                                          {"url", endpoint_url(report.s3_reachable[i], report.s3_tls)}});
   }
   if (report.metrics) object["metrics"] = {{"host", report.metrics->host}, {"port", report.metrics->port}};
+  object["admin"] = {{"socket", report.admin_socket}, {"listen", nullptr}};
+  if (report.admin_listening) {
+    object["admin"]["listen"] = {{"host", report.admin_listening->host},
+                                 {"port", report.admin_listening->port}};
+  }
   // A path of the system need not be UTF-8.
   return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }

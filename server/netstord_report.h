@@ -28,6 +28,8 @@ struct Report {
   std::vector<std::string> buckets;
   std::string keys_file;
   bool keys_made = false;
+  std::string admin_socket;  ///< empty: none
+  std::optional<Address> admin_listening;
 };
 
 /// `nvme+tcp://HOST:PORT/NQN`.

@@ -2,6 +2,7 @@
 #pragma once
 // Which volumes a server has: those of its state directory, and those that the command line asks for.
 
+#include "server/control/manager.h"
 #include "server/netstord_options.h"
 
 #include <memory>
@@ -10,11 +11,7 @@
 
 namespace netstor::server {
 
-struct ServedVolume {
-  store::VolumeRecord record;
-  bool created = false;  ///< now
-  std::unique_ptr<store::StoredVolume> stored;
-};
+using control::ServedVolume;
 
 /// Checks every --volume against what is there before it makes any, so that a command line which is refused
 /// has changed nothing. Errors: already_exists (there, but otherwise than asked for; says how), and those of

@@ -4,7 +4,8 @@
 
 packages_demo=(build-essential g++ cmake ninja-build ccache pkg-config git python3
   liburing-dev libabsl-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libisal-dev libssl-dev
-  libpugixml-dev librocksdb-dev libibverbs-dev librdmacm-dev)
+  libpugixml-dev librocksdb-dev libgrpc++-dev libprotobuf-dev protobuf-compiler-grpc
+  libibverbs-dev librdmacm-dev)
 packages_test=("${packages_demo[@]}" libgtest-dev libgmock-dev clang openssl
   pybind11-dev python3-dev python3-numpy python3-fsspec python3-pandas python3-pip mypy)
 packages_check=("${packages_test[@]}" clang-format clang-tidy libbenchmark-dev)
