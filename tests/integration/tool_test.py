@@ -17,7 +17,7 @@ from tool_support import NQN, call
 
 OPTIONS, REST = tool_support.arguments()
 VERBS = ["discover", "info", "stat", "read", "write", "cp", "bench", "ls", "cat", "rm", "sync", "mb", "rb",
-         "presign", "top"]
+         "presign", "top", "admin"]
 MIB = 1 << 20
 
 

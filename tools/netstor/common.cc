@@ -68,8 +68,6 @@ Result<Runtime> start_runtime(const Common& common, RuntimeOptions options) {
   return runtime;
 }
 
-namespace {
-
 // A secret is never on a command line, where every user of the machine can read it.
 Result<std::string> read_secret(const std::string& path) {
   if (path.empty()) return std::string();
@@ -87,8 +85,6 @@ Result<std::string> read_secret(const std::string& path) {
   if (!(file >> secret)) return Error(ErrorKind::invalid_argument, path + ": holds no secret");
   return secret;
 }
-
-}  // namespace
 
 Result<VolumeOptions> volume_options(const Common& common) {
   VolumeOptions options;

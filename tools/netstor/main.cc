@@ -51,7 +51,10 @@ int parse_failure(const CLI::App& app, const CLI::ParseError& error) {
     return kDone;
   }
   std::string verb;
-  for (const CLI::App* chosen : app.get_subcommands()) verb = chosen->get_name() + " ";
+  for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
+    at = at->get_subcommands().front();
+    verb += at->get_name() + " ";
+  }
   return fail(usage_error(error.what(), "`netstor " + verb + "--help` has the options and examples"));
 }
 
@@ -77,6 +80,8 @@ int run(int argc, char** argv) {
   add_mb(app, command);
   add_rb(app, command);
   add_presign(app, command);
+  add_admin(app, command);
+  add_completion(app, command);
   if (const Result<void> sound = check_verb(app, argc, argv); !sound) return fail(sound.error());
   try {
     app.parse(argc, argv);

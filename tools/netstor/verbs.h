@@ -31,6 +31,8 @@ void add_write(CLI::App& app, Command& command);
 void add_cp(CLI::App& app, Command& command);
 void add_bench(CLI::App& app, Command& command);
 void add_top(CLI::App& app, Command& command);
+void add_admin(CLI::App& app, Command& command);
+void add_completion(CLI::App& app, Command& command);
 // Buckets:
 void add_ls(CLI::App& app, Command& command);
 void add_cat(CLI::App& app, Command& command);
@@ -64,6 +66,9 @@ CLI::Option* add_uri(CLI::App& verb, std::string& uri,
                      const char* text =
                          "The volume: nvme+tcp://HOST[:PORT]/NQN[?ns=N], "
                          "nvme:///dev/ngXnY or file:///PATH");
+
+/// The first word of a file that nobody but its owner may read; empty for no path.
+Result<std::string> read_secret(const std::string& path);
 
 /// True for what names a volume; anything else is a path.
 bool is_uri(std::string_view text);
