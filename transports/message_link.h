@@ -2,7 +2,7 @@
 #pragma once
 // Message links: what cards carry between two ends that reach into each other's memory (RDMA). Messages
 // arrive whole, each in a buffer that was laid out before; beside them either end moves bytes into or out of
-// what the other has opened to it. docs/decisions/0006 says why this is no Link.
+// what the other has opened to it. docs/decisions/0007 says why this is no Link.
 //
 // The rules of ext/driver.h hold, and these:
 //  - Pieces of reads and writes, and of messages longer than inline_bytes, lie in memory that `reaches()`:

@@ -60,6 +60,11 @@ Result<std::unique_ptr<RecordStore>> RecordStore::open(std::string path) {
 }
 
 Result<void> RecordStore::read() {
+  std::error_code ignored;
+  if (!fs::exists(path_ + "/CURRENT", ignored)) {
+    return Error(ErrorKind::data_corrupt,
+                 path_ + ": a folder without records; bring back its files, or remove it to begin anew");
+  }
   NETSTOR_TRY_RETURN(const auto index, ObjectIndex::open(path_, options(false, true)));
   const auto walk = index->walk(Map::index);
   bool versioned = false;

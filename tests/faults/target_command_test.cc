@@ -144,8 +144,7 @@ TEST_F(ConnectFault, QueueIdInUse) {
 TEST_F(ConnectFault, NewQueueOfAHostThatIsNotAllowedAnyMore) {
   bring_up();
   const auto close = [this](bool shut) {
-    return server.target->set_access({.nqn = std::string(kNqn), .serial = {}, .only_authenticated = nobody})
-        .get();
+    return server.target->set_access({.nqn = std::string(kNqn), .serial = {}, .only_listed = shut}).get();
   };
   ASSERT_TRUE(close(true));
   RawHost second(server.port);
