@@ -33,7 +33,7 @@ class BucketStream : public testing::Test {
     options.retries = retries;
     options.retry_delay = options.retry_delay_max = milliseconds(1);
     options.memory_limit_bytes = memory;
-    options.first_byte_timeout = milliseconds(2000);
+    options.first_byte_timeout = std::chrono::seconds(30);
     Result<Bucket> bucket = Bucket::open(runtime_, "s3://samples", options).get();
     EXPECT_TRUE(bucket.ok()) << bucket.error();
     return *bucket;
@@ -160,7 +160,7 @@ TEST_F(BucketStream, MemoryThatNobodyGivesBackIsAnErrorAndNoHang) {
   options.anonymous = true;
   options.part_bytes = kPart;
   options.memory_limit_bytes = 2 * kPart;
-  options.first_byte_timeout = milliseconds(300);
+  options.first_byte_timeout = milliseconds(1500);
   const Bucket bucket = *Bucket::open(runtime_, "s3://samples", options).get();
   const ObjectReader keeps = *bucket.open_reader("a").get();
   ASSERT_TRUE(keeps.read(large_.bytes().first(1)).get().ok());
