@@ -37,7 +37,7 @@ else()
   target_include_directories(netstor_admin_proto SYSTEM PUBLIC ${_folder})
   target_link_libraries(netstor_admin_proto PUBLIC netstor_dep::grpc netstor_dep::protobuf)
   if(NETSTOR_SANITIZE)
-    target_compile_options(netstor_admin_proto PRIVATE -fsanitize=${NETSTOR_SANITIZE})
+    target_compile_options(netstor_admin_proto PRIVATE -fsanitize=${NETSTOR_SANITIZE} -O0)
   endif()
   install(FILES ${PROJECT_SOURCE_DIR}/${_proto} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/netstor
     COMPONENT library)
