@@ -248,7 +248,7 @@ class Calls final : public v1::Admin::Service {
     for (std::uint32_t sent = 0;;) {
       const auto load = manager_.load();
       v1::Statistics statistics;
-      if (const Status status = answer(load, statistics); !status.ok()) return status;
+      if (Status status = answer(load, statistics); !status.ok()) return status;
       if (!out->Write(statistics) || ++sent == in->count()) return Status::OK;
       if (!wait(*context, milliseconds(interval))) return Status::OK;
     }

@@ -8,13 +8,14 @@
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstring>
 #include <fstream>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -315,8 +316,10 @@ class Tunnels {
     ::close(listener_);
   }
   std::uint16_t port() const { return port_; }
-  /// After its client has closed.
-  const std::string& asked() const { return asked_; }
+  std::string asked() const {
+    const std::lock_guard lock(mutex_);
+    return asked_;
+  }
 
  private:
   void serve(int client) {
@@ -327,7 +330,10 @@ class Tunnels {
       if (got <= 0) break;
       head.append(some, static_cast<std::size_t>(got));
     }
-    asked_ += head;
+    {
+      const std::lock_guard lock(mutex_);
+      asked_ += head;
+    }
     const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in at{};
     at.sin_family = AF_INET;
@@ -356,6 +362,7 @@ class Tunnels {
   const std::uint16_t to_;
   std::uint16_t port_ = 0;
   int listener_ = -1;
+  mutable std::mutex mutex_;
   std::string asked_;
   std::thread thread_;
 };

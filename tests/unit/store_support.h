@@ -37,7 +37,7 @@ class TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
   const std::string& path() const noexcept { return path_; }
   std::string sparse_file(const std::string& name, std::uint64_t size_bytes) const {
-    const std::string path = path_ + "/" + name;
+    std::string path = path_ + "/" + name;
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT, 0600);
     EXPECT_EQ(::ftruncate(fd, static_cast<off_t>(size_bytes)), 0);
     ::close(fd);

@@ -11,8 +11,8 @@
 
 namespace netstor::nvmeof {
 
-NvmeofDevice::NvmeofDevice(NvmeofPort& port, Target target, bool writable)
-    : port_(port), target_(std::move(target)), writable_(writable) {
+NvmeofDevice::NvmeofDevice(NvmeofPort& port, const Target& target, bool writable)
+    : port_(port), target_(target), writable_(writable) {
   changed_.user = this;
   changed_.complete = [](Op& op) noexcept {
     auto& self = *static_cast<NvmeofDevice*>(op.user);
@@ -30,7 +30,7 @@ NvmeofDevice::NvmeofDevice(NvmeofPort& port, Target target, bool writable)
 // ---- Opening.
 
 Task<std::unique_ptr<Device>> NvmeofDevice::open(NvmeofPort& port, Target target, const OpenOp& op) {
-  std::unique_ptr<NvmeofDevice> device(new NvmeofDevice(port, std::move(target), op.writable));
+  std::unique_ptr<NvmeofDevice> device(new NvmeofDevice(port, target, op.writable));
   auto up = device->bring_up(op.share);
   Result<void> opened = co_await std::move(up);
   if (!opened) {

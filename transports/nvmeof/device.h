@@ -28,7 +28,7 @@ class NvmeofDevice final : public Device, public Connection::Owner, public Sessi
  private:
   enum class State : std::uint8_t { opening, live, lost, closing };
 
-  NvmeofDevice(NvmeofPort& port, Target target, bool writable);
+  NvmeofDevice(NvmeofPort& port, const Target& target, bool writable);
   Task<void> bring_up(const std::optional<Ticket>& share);
   Task<void> begin_session();
   Task<void> identify_namespace();

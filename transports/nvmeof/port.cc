@@ -130,7 +130,7 @@ Task<void> NvmeofPort::open_device(OpenOp& op) {
     co_return Error(ErrorKind::invalid_argument,
                     "the URI names a discovery service; add the subsystem's NQN as its path");
   }
-  auto opening = NvmeofDevice::open(*this, std::move(target), op);
+  auto opening = NvmeofDevice::open(*this, target, op);
   NETSTOR_TRY(op.device, co_await std::move(opening));
   co_return ok();
 }

@@ -25,6 +25,7 @@ struct Target {
   HostIdentity host;
   VolumeOptions options;
 
+  // Copied, not moved: a short string that was moved from still holds its characters.
   Target() = default;
   Target(const Target&) = default;
   Target& operator=(const Target&) = default;
