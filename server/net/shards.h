@@ -6,6 +6,7 @@
 #include <netstor/task.h>
 
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -31,15 +32,37 @@ Task<void> on_all_shards(Runtime& runtime, std::vector<Part*> parts, F function)
   co_return ok();
 }
 
-/// The last message to each part: what was sent to it before has arrived.
+/// What `function(part)` answers on every part's shard, all asked at once; the first error ends it.
+template <class Part, class F>
+auto from_all_shards(Runtime& runtime, std::vector<Part*> parts, F function)
+    -> Task<std::vector<std::invoke_result_t<F, Part&>>> {
+  using Answer = std::invoke_result_t<F, Part&>;
+  std::vector<Future<Answer>> asked;
+  for (Part* const part : parts) {
+    if (part == nullptr) continue;
+    asked.push_back(runtime.shard(part->index()).run_on([part, function] { return function(*part); }));
+  }
+  auto waiting = when_all(std::move(asked));
+  Result<std::vector<Result<Answer>>> answers = co_await std::move(waiting);
+  if (!answers) co_return std::move(answers).error();
+  std::vector<Answer> all;
+  for (Result<Answer>& each : *answers) {
+    if (!each) co_return std::move(each).error();
+    all.push_back(*std::move(each));
+  }
+  co_return all;
+}
+
+/// The last message to each part: what was sent to it before has arrived, and `parts` names it to nobody
+/// from the moment it is sent.
 template <class Part>
 Task<void> free_on_shards(Runtime& runtime, std::vector<Part*>& parts) {
   for (Part*& part : parts) {
     if (part == nullptr) continue;
-    auto freeing = runtime.shard(part->index()).run_on([gone = part] { delete gone; });
+    Part* const last = std::exchange(part, nullptr);
+    auto freeing = runtime.shard(last->index()).run_on([last] { delete last; });
     auto freed = co_await std::move(freeing);
     static_cast<void>(freed);
-    part = nullptr;
   }
   co_return ok();
 }

@@ -441,26 +441,19 @@ Task<void> Target::do_stop_listening(Address address) {
 
 Task<std::vector<ConnectionFacts>> Target::do_list_connections() {
   std::vector<ConnectionFacts> all;
-  for (TargetShard* const shard : shards_) {
-    if (shard == nullptr) continue;
-    auto asking = runtime_.shard(shard->index()).run_on([shard] { return shard->list_connections(); });
-    Result<std::vector<ConnectionFacts>> some = co_await std::move(asking);
-    if (!some) co_return std::move(some).error();
-    all.insert(all.end(), some->begin(), some->end());
-  }
+  auto asking = net::from_all_shards(runtime_, shards_,
+                                     [](const TargetShard& shard) { return shard.list_connections(); });
+  NETSTOR_TRY(const auto each, co_await std::move(asking));
+  for (const auto& some : each) all.insert(all.end(), some.begin(), some.end());
   co_return all;
 }
 
 Task<std::uint64_t> Target::do_disconnect(std::function<bool(const ConnectionFacts&)> wanted) {
   std::uint64_t count = 0;
-  for (TargetShard* const shard : shards_) {
-    if (shard == nullptr) continue;
-    auto asking =
-        runtime_.shard(shard->index()).run_on([shard, wanted] { return shard->close_connections(wanted); });
-    Result<std::uint64_t> some = co_await std::move(asking);
-    if (!some) co_return std::move(some).error();
-    count += *some;
-  }
+  auto asking = net::from_all_shards(
+      runtime_, shards_, [&wanted](TargetShard& shard) { return shard.close_connections(wanted); });
+  NETSTOR_TRY(const auto each, co_await std::move(asking));
+  for (const std::uint64_t some : each) count += some;
   co_return count;
 }
 
@@ -492,33 +485,23 @@ Task<void> Target::do_stop(Duration grace) {
 }
 
 Task<Target::Counts> Target::do_count() {
+  auto asking = net::from_all_shards(runtime_, shards_, [](TargetShard& shard) {
+    return Counts{.connections = shard.connections(),
+                  .controllers = shard.controllers(),
+                  .chunks = shard.pool().in_use()};
+  });
+  NETSTOR_TRY(const std::vector<Counts> each, co_await std::move(asking));
   Counts counts;
-  for (TargetShard* const shard : shards_) {
-    if (shard == nullptr) continue;
-    auto asking = runtime_.shard(shard->index()).run_on([shard] {
-      return Counts{.connections = shard->connections(),
-                    .controllers = shard->controllers(),
-                    .chunks = shard->pool().in_use()};
-    });
-    Result<Counts> some = co_await std::move(asking);
-    if (!some) co_return std::move(some).error();
-    counts.connections += some->connections;
-    counts.controllers += some->controllers;
-    counts.chunks += some->chunks;
+  for (const Counts& some : each) {
+    counts.connections += some.connections;
+    counts.controllers += some.controllers;
+    counts.chunks += some.chunks;
   }
   co_return counts;
 }
 
 Task<std::vector<ShardFacts>> Target::do_observe() {
-  std::vector<ShardFacts> all;
-  for (TargetShard* const shard : shards_) {
-    if (shard == nullptr) continue;
-    auto asking = runtime_.shard(shard->index()).run_on([shard] { return shard->facts(); });
-    Result<ShardFacts> facts = co_await std::move(asking);
-    if (!facts) co_return std::move(facts).error();
-    all.push_back(*std::move(facts));
-  }
-  co_return all;
+  return net::from_all_shards(runtime_, shards_, [](TargetShard& shard) { return shard.facts(); });
 }
 
 }  // namespace netstor::nvmf

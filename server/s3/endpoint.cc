@@ -144,30 +144,20 @@ Task<void> Endpoint::do_stop(Duration grace) {
 }
 
 Task<Endpoint::Counts> Endpoint::do_count() {
+  auto asking = net::from_all_shards(runtime_, shards_, [](EndpointShard& shard) {
+    return Counts{.connections = shard.connections(), .chunks = shard.memory().in_use()};
+  });
+  NETSTOR_TRY(const std::vector<Counts> each, co_await std::move(asking));
   Counts counts;
-  for (EndpointShard* const shard : shards_) {
-    if (shard == nullptr) continue;
-    auto asking = runtime_.shard(shard->index()).run_on([shard] {
-      return Counts{.connections = shard->connections(), .chunks = shard->memory().in_use()};
-    });
-    Result<Counts> some = co_await std::move(asking);
-    if (!some) co_return std::move(some).error();
-    counts.connections += some->connections;
-    counts.chunks += some->chunks;
+  for (const Counts& some : each) {
+    counts.connections += some.connections;
+    counts.chunks += some.chunks;
   }
   co_return counts;
 }
 
 Task<std::vector<ShardFacts>> Endpoint::do_observe() {
-  std::vector<ShardFacts> all;
-  for (EndpointShard* const shard : shards_) {
-    if (shard == nullptr) continue;
-    auto asking = runtime_.shard(shard->index()).run_on([shard] { return shard->facts(); });
-    Result<ShardFacts> facts = co_await std::move(asking);
-    if (!facts) co_return std::move(facts).error();
-    all.push_back(*std::move(facts));
-  }
-  co_return all;
+  return net::from_all_shards(runtime_, shards_, [](EndpointShard& shard) { return shard.facts(); });
 }
 
 }  // namespace netstor::s3server

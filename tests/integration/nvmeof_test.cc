@@ -185,6 +185,25 @@ TEST_P(Nvmeof, FailsAsDisconnectedWhenTheTargetGoes) {
   volume.close().get().value();
 }
 
+// The memory of a shard that ended is a sanitizer's to watch.
+TEST_P(Nvmeof, IsObservedUntilTheLastOfItsShardsIsGone) {
+  for (int round = 0; round < 20; ++round) {
+    Future<void> stopping = target_->stop(Duration::zero());
+    std::size_t shards = 2;
+    while (!stopping.ready()) {
+      const auto facts = target_->observe().get();
+      ASSERT_TRUE(facts) << facts.error();
+      EXPECT_LE(facts->size(), shards) << "a shard came back";
+      shards = facts->size();
+    }
+    stopping.get().value();
+    EXPECT_TRUE(target_->observe().get()->empty());
+    target_.reset();
+    server_.reset();
+    start_target(512);
+  }
+}
+
 TEST_P(Nvmeof, GivesMemoryBackOnCancel) {
   Volume volume = *open();
   const auto result = host_->shard(0)
