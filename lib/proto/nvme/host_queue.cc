@@ -156,19 +156,13 @@ void HostQueue::cancel(HostRequest& request) {
     if (!busy_sending(index)) try_detach(index);
     return;
   }
-  if (slot.partner == kNoSlot) {
-    withdraw(index);
-    return;
-  }
-  // Half a fused pair must not be sent, and must not stay behind when the other half was.
   const std::uint16_t partner = slot.partner;
-  if (slots_[partner].state == SlotState::sent) {
+  if (!slots_.part(index)) {
     slot.cancel_wanted = true;
     return;
   }
-  slot.partner = slots_[partner].partner = kNoSlot;
   withdraw(index);
-  if (slots_[partner].request != nullptr) withdraw(partner);
+  if (partner != kNoSlot && slots_[partner].request != nullptr) withdraw(partner);
 }
 
 // Its place in the ring stays; gather() passes over it and frees the slot.

@@ -73,6 +73,17 @@ class HostSlots {
     free_[free_count_++] = index;
   }
 
+  // A command that was not sent is to leave: parts it from the other half of a fused pair, which then has to
+  // leave, too, since half of one must not be sent. False when the other half was sent: this one must not
+  // stay behind.
+  [[nodiscard]] bool part(std::uint16_t index) {
+    const std::uint16_t partner = slots_[index].partner;
+    if (partner == kNoSlot) return true;
+    if (slots_[partner].state == SlotState::sent) return false;
+    slots_[index].partner = slots_[partner].partner = kNoSlot;
+    return true;
+  }
+
   // Of a command that was sent; kNoSlot where there is none.
   [[nodiscard]] std::uint16_t find(std::uint16_t cid) const {
     const auto index = static_cast<std::uint16_t>(cid & ((1u << index_bits_) - 1));

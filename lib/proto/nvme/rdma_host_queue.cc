@@ -162,16 +162,13 @@ void HostQueue::cancel(HostRequest& request) {
     slot.cancel_wanted = true;
     return try_detach(index);
   }
-  if (slot.partner == kNoSlot) return withdraw(index);
-  // Half a fused pair must not be sent, and must not stay behind when the other half was.
   const std::uint16_t partner = slot.partner;
-  if (slots_[partner].state == SlotState::sent) {
+  if (!slots_.part(index)) {
     slot.cancel_wanted = true;
     return;
   }
-  slot.partner = slots_[partner].partner = kNoSlot;
   withdraw(index);
-  if (slots_[partner].request != nullptr) withdraw(partner);
+  if (partner != kNoSlot && slots_[partner].request != nullptr) withdraw(partner);
 }
 
 void HostQueue::try_detach(std::uint16_t index) {
