@@ -175,10 +175,7 @@ void OptionHeaders::add_copy_source(Request& request, const std::string& bucket,
     request.header(keep(std::move(name)), keep(std::move(value)));
 }
 
-Error without_effect(const Error& error) {
-  return Error(error.kind(), error.text(), Effect::none, error.origin(), error.native())
-      .with_answer(std::string(error.code()), std::string(error.request_id()));
-}
+Error without_effect(const Error& error) { return reworded(error, error.kind(), error.text(), Effect::none); }
 
 void note_condition(Request& request, const Conditions& conditions) {
   if (!conditions.if_match.empty() || !conditions.if_none_match.empty())

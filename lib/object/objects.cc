@@ -400,9 +400,9 @@ Task<std::vector<RemoveFailure>> remove_objects(Call call, std::vector<std::stri
   if (Result<void> done = co_await std::move(all); !done) {
     if (removed == 0) co_return std::move(done).error();
     const Error& why = done.error();
-    co_return Error(why.kind(), why.text() + "; " + std::to_string(removed) + " keys were removed before",
-                    Effect::unknown, why.origin(), why.native())
-        .with_answer(std::string(why.code()), std::string(why.request_id()));
+    co_return reworded(why, why.kind(),
+                       why.text() + "; " + std::to_string(removed) + " keys were removed before",
+                       Effect::unknown);
   }
   co_return failures;
 }

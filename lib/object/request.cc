@@ -33,6 +33,11 @@ Duration pause_asked_for(std::string_view text) {
 
 }  // namespace
 
+Error reworded(const Error& error, ErrorKind kind, std::string text, Effect effect) {
+  return Error(kind, std::move(text), effect, error.origin(), error.native())
+      .with_answer(std::string(error.code()), std::string(error.request_id()));
+}
+
 Request::Request(ObjectShard& shard, std::string_view method, std::string_view key)
     : shard_(shard),
       pool_(&shard.pool()),
@@ -263,8 +268,7 @@ Task<void> perform(Request& request) {
     const Duration pause = pause_before(retry, options, request.failure, shard.loop().random());
     if (Result<void> slept = co_await sleep(pause); !slept) {
       const Error last = request.error();
-      co_return Error(slept.error().kind(), last.text(), last.effect(), last.origin(), last.native())
-          .with_answer(std::string(last.code()), std::string(last.request_id()));
+      co_return reworded(last, slept.error().kind(), last.text(), last.effect());
     }
   }
 }

@@ -24,6 +24,9 @@
 
 namespace netstor::object {
 
+/// The same answer of the service in other words.
+Error reworded(const Error& error, ErrorKind kind, std::string text, Effect effect);
+
 class Request final : public Exchange {
  public:
   /// `key` empty: of the bucket; see also of_service().

@@ -91,10 +91,9 @@ Task<ObjectInfo> completed_before(Call call, ObjectInfo info, const std::vector<
   const Result<ObjectInfo> found = co_await std::move(heading);
   const std::string expected = etag_of(parts);
   if (found && !expected.empty() && found->etag == expected) co_return *found;
-  co_return Error(ErrorKind::disconnected,
-                  why.text() + "; the answer to an earlier try was lost, which may have completed it",
-                  Effect::unknown, why.origin(), why.native())
-      .with_answer(std::string(why.code()), std::string(why.request_id()));
+  co_return reworded(why, ErrorKind::disconnected,
+                     why.text() + "; the answer to an earlier try was lost, which may have completed it",
+                     Effect::unknown);
 }
 
 Task<ObjectInfo> put_at_once(Call call, const std::string& key, const PieceList& from,
