@@ -60,9 +60,13 @@ class Memory {
   [[nodiscard]] bool usable() const { return pool_.usable() && pool_.count() >= Lending::kPiecesMax; }
   [[nodiscard]] std::size_t count() const { return pool_.count(); }
   [[nodiscard]] std::size_t in_use() const { return pool_.in_use(); }
-  /// How much to ask for, of so many bytes: less when much is lent, so that slow peers hold little.
+  /// How much to ask for, of so many bytes. Less when more is lent than a core's cache holds, so that what
+  /// was read is still there when it is sent; least when much is lent, so that slow peers hold little.
   [[nodiscard]] std::size_t portion(std::uint64_t bytes) const {
-    const std::size_t most = pool_.in_use() * 2 > pool_.count() ? net::kChunkBytes : kLendingMax;
+    constexpr std::size_t kCachedChunks = 32;  // 2 MiB
+    const std::size_t most = pool_.in_use() * 2 > pool_.count() ? net::kChunkBytes
+                             : pool_.in_use() > kCachedChunks   ? kLendingMax / 4
+                                                                : kLendingMax;
     return static_cast<std::size_t>(bytes < most ? bytes : most);
   }
   /// At once, or not at all. `bytes`: 1 … kLendingMax.
