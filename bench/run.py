@@ -184,7 +184,9 @@ def peers(build, folder, depths, seconds, rows):
 def machine():
     lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "?")
-    return {"cpu": cpu, "cores": os.cpu_count(), "kernel": platform.release()}
+    congestion = pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control")
+    return {"cpu": cpu, "cores": os.cpu_count(), "kernel": platform.release(),
+            "tcp_congestion_control": congestion.read_text().strip() if congestion.exists() else "?"}
 
 
 def measure(args, build, folder):
