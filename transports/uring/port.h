@@ -19,6 +19,7 @@ class UringPort final : public IoPort {
   unsigned poll(unsigned max) override;
   void flush() override;
   int fd() const noexcept override;
+  bool may_sleep() override;
   void sleep_until(Time deadline) override;
   void wake() noexcept override;
   Result<void> register_memory(MutableBytes memory) override;
@@ -49,10 +50,12 @@ class UringPort final : public IoPort {
   };
   void arm_waker() noexcept;
   bool has_work() const noexcept { return ring_.has_completions() || ring_.wants_enter(); }
+  void quieten() noexcept;
 
   // fd() has to hand over what the ring should wait for before others may wait on the descriptor.
   mutable Ring ring_;
   mutable EagerReceives eager_;
+  bool quiet_ = false;  // the ring's event was drained, and has not come since
   Waker waker_;
 };
 
