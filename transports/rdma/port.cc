@@ -20,7 +20,7 @@ namespace netstor::rdma {
 namespace {
 
 // So often the connection manager is asked while the shard does not sleep: it is a system call.
-constexpr unsigned kAskEvery = 64;
+constexpr Duration kAskEvery = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -78,7 +78,7 @@ unsigned RdmaPort::poll(unsigned max) {
     static_cast<void>(::read(event_, &count, sizeof count));
     for (const auto& card : cards_) card->clear_event();
     done += hear();
-  } else if (eager_ > 0 || ++polls_ % kAskEvery == 0) {
+  } else if (eager_ > 0 || loop().now() - heard_ >= kAskEvery) {
     done += hear();
   }
   for (const auto& card : cards_) done += card->poll(max);
@@ -104,6 +104,7 @@ unsigned RdmaPort::end_drained() {
 // What the event carries is gone once it is acknowledged, and an id whose events are not cannot be destroyed:
 // hence a copy of both first.
 unsigned RdmaPort::hear() {
+  heard_ = loop().now();
   unsigned heard = 0;
   rdma_cm_event* event = nullptr;
   while (::rdma_get_cm_event(channel_, &event) == 0) {

@@ -68,7 +68,7 @@ class RdmaPort final : public MessagePort {
   int epoll_ = -1;
   int event_ = -1;
   int eager_ = 0;
-  unsigned polls_ = 0;
+  Time heard_{};  // when the connection manager was asked last
   bool slept_ = false;
   FinishedOps finished_;
   std::vector<std::unique_ptr<Card>> cards_;
