@@ -11,8 +11,8 @@ namespace netstor::rdma {
 namespace {
 
 constexpr int kResolveMs = 2000;  // of an address, and of a route
-constexpr std::uint8_t kRetries = 7;
-constexpr std::uint8_t kNotReadyRetries = 7;  // for ever, says InfiniBand
+// Of what is not acknowledged; 7, the most, is for ever to Soft-RoCE.
+constexpr std::uint8_t kRetries = 6;
 
 OpResult of_status(int status, int otherwise) noexcept {
   return OpResult::system(status < 0 ? -status : otherwise);

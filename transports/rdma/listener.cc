@@ -53,7 +53,7 @@ Result<std::unique_ptr<MessageLink>> Incoming::accept(RdmaPort& port, const Tick
       static_cast<std::uint8_t>(std::min<int>(incoming->responder_resources, abilities.max_qp_rd_atom));
   wanted.initiator_depth =
       static_cast<std::uint8_t>(std::min<int>(incoming->initiator_depth, abilities.max_qp_init_rd_atom));
-  wanted.rnr_retry_count = 7;
+  wanted.rnr_retry_count = kNotReadyRetries;
   if (::rdma_accept(id, &wanted) != 0) {
     Error error = Error::system(errno, "accept an RDMA connection");
     link->abandon();

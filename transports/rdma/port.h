@@ -12,6 +12,10 @@
 
 namespace netstor::rdma {
 
+/// So often the other end's card shall ask again when we have no receive for what it sends; who keeps to the
+/// credit rule never meets that. The time between is the card's, up to 0.7 s. 7 would be for ever.
+inline constexpr std::uint8_t kNotReadyRetries = 6;
+
 /// "10.0.0.1:4420" of the other end.
 std::string peer_text(rdma_cm_id& id);
 
