@@ -3,6 +3,7 @@
 against netstord, and netstor's two ends against each other."""
 import json
 import os
+import re
 import time
 
 import lab
@@ -277,93 +278,13 @@ class BothOurs(RdmaCase):
         self.assertLessEqual(set(result["errors"]), {"disconnected"}, result)
 
 
-class BadHosts(RdmaCase):
-    """One that breaks the rules once; the server ends it as the standard says, and serves the next."""
-
-    def stranger(self, case, said):
-        server = self.rdma_server("a=16MiB,store=memory")
-        answer = call(os.environ["NETSTOR_STRANGER"], "host", RDMA_ADDRESS, server.port, case)
-        self.assertEqual(answer.out.strip(), said, answer)
-        call(self.tool, "info", self.uri(server, "a"))
-
-    def test_private_data_of_another_format(self):
-        """netstord: private data of another record format is rejected with 2"""
-        self.stranger("format", "rejected 2")
-
-    def test_queue_size_beyond_the_limit(self):
-        """netstord: a queue size beyond the limit is rejected with 4"""
-        self.stranger("queue", "rejected 4")
-
-    def test_no_receives(self):
-        """netstord: a host without receives is rejected with 5"""
-        self.stranger("receives", "rejected 5")
-
-    def test_short_capsule(self):
-        """netstord: a capsule that is too short ends the connection"""
-        self.stranger("capsule", "lost")
-
-    def test_key_that_is_not_ours(self):
-        """netstord: a key that nobody gave out ends the connection"""
-        self.stranger("key", "lost")
-
-    def test_length_beyond_the_registration(self):
-        """netstord: a length beyond what is registered ends the connection"""
-        self.stranger("range", "lost")
-
-    def test_host_gone(self):
-        """netstord: a host that is gone between its command and the answer"""
-        self.stranger("gone", "gone")
-
-    def test_locked_memory_at_the_server(self):
-        """netstord: registration refused by the limit of locked memory: hosts are rejected with 6"""
-        server = lab.Server(self.folder / "netstord", "--volume", "a=16MiB,store=memory", listen=RDMA_ADDRESS,
-                            transport="rdma",
-                            before=("setpriv", "--bounding-set", "-ipc_lock", "--inh-caps", "-ipc_lock",
-                                    "prlimit", "--memlock=65536:65536")).start()
-        self.addCleanup(self._stop, server)
-        answer = call(self.tool, "info", self.uri(server, "a"), ok=False)
-        self.assertIn("no resources", answer.err, answer)
-        self.assertIn("locked memory", server.log())
-
-
-class BadTargets(RdmaCase):
-    """Our initiator and one that answers wrongly once: an error that says so, in bounded time."""
-
-    def stranger(self, case, *words):
-        child = lab.start(os.environ["NETSTOR_STRANGER"], "target", RDMA_ADDRESS, case)
-        self.addCleanup(child.kill)
-        os.set_blocking(child.stdout.fileno(), True)
-        port = child.stdout.readline().decode().strip()
-        answer = call(self.tool, "info", f"nvme+rdma://{RDMA_ADDRESS}:{port}/{SUBSYSTEM}", ok=False)
-        self.assertRegex(answer.err, "|".join(words), answer)
-
-    def test_rejected(self):
-        """netstor: a rejection's reason is told"""
-        self.stranger("reject", "no resources")
-
-    def test_no_answer(self):
-        """netstor: a target that does not answer the connection manager"""
-        self.stranger("silent", "timed out|unreachable|no route|reject|refused")
-
-    def test_response_of_another_length(self):
-        """netstor: a response of another length ends the connection"""
-        self.stranger("length", "a response of another length")
-
-    def test_response_to_nothing(self):
-        """netstor: a response to a command that is not there"""
-        self.stranger("unknown", "a response to no command")
-
-    def test_end_of_another_key(self):
-        """netstor: the end of a key that is not the command's ends the connection"""
-        self.stranger("key", "window|broken off|closed|failed|refused")
-
-    def test_target_gone(self):
-        """netstor: a target that is gone before it answers"""
-        self.stranger("gone", "closed|broken off|does not answer")
-
-    def test_locked_memory(self):
-        """netstor: registration refused by the limit of locked memory"""
-        server = self.rdma_server("a=16MiB,store=memory")
-        answer = call("setpriv", "--bounding-set", "-ipc_lock", "--inh-caps", "-ipc_lock", "prlimit",
-                      "--memlock=16384:16384", self.tool, "info", self.uri(server, "a"), ok=False)
-        self.assertIn("locked memory", answer.err, answer)
+class Conformance(RdmaCase):
+    def test_conformance(self):
+        """the driver contract, with netstord"""
+        uri = self.uri(self.rdma_server("a=8MiB,store=memory"), "a")
+        environment = {**os.environ, "NETSTOR_CONFORMANCE_DISKS": f"nvmerdma={uri}"}
+        child = lab.start(os.environ["NETSTOR_CONFORMANCE"], "--gtest_filter=*_disk0", env=environment)
+        answer = lab.finish(child, 120)
+        self.assertEqual(answer.code, 0, answer)
+        passed = re.search(r"\[  PASSED  \] (\d+) tests", answer.out)
+        self.assertTrue(passed and int(passed[1]) >= 18, answer)

@@ -2,13 +2,19 @@
 // Somebody who speaks to an NVMe/RDMA target, or answers an initiator, and breaks the rules once; then says
 // in one line how it ended: "rejected REASON", "lost", "answered STATUS".
 //
-//   rdma_stranger host ADDRESS PORT CASE       format queue receives capsule key range gone
-//   rdma_stranger target ADDRESS CASE          prints its port first: reject silent length unknown key gone
+//   rdma_stranger host ADDRESS PORT CASE       format queue receives capsule key range reach unready mute
+//   gone rdma_stranger target ADDRESS CASE          prints its port first: reject silent length unknown key
+//   foreign
+//                                              direction beyond unready mute gone
+//
+// unready has no receive for what it is sent. mute is there and answers nothing, not even by its card: the
+// other's card has to give up by itself.
 
 #include "lib/engine/shard_loop.h"
 #include "lib/wire/fabrics/connect.h"
 #include "lib/wire/nvme/completion.h"
 #include "transports/message_link.h"
+#include "transports/rdma/link.h"
 
 #include <array>
 #include <chrono>
@@ -52,7 +58,8 @@ class Stranger final : public MessageObserver {
     detail::current_loop = nullptr;
   }
 
-  bool until(const std::function<bool()>& so, std::chrono::seconds limit = std::chrono::seconds(20)) {
+  // A card gives up after as long as a minute.
+  bool until(const std::function<bool()>& so, std::chrono::seconds limit = std::chrono::seconds(90)) {
     const auto end = std::chrono::steady_clock::now() + limit;
     while (!so()) {
       if (std::chrono::steady_clock::now() > end) return false;
@@ -61,9 +68,9 @@ class Stranger final : public MessageObserver {
     return true;
   }
 
-  static MessageShape shape() {
+  static MessageShape shape(const std::string& what) {
     return {.receive_bytes = 4096 + kCommandBytes,
-            .receives = kEntries,
+            .receives = what == "unready" ? std::uint16_t{0} : kEntries,
             .operations = 2 * kEntries,
             .transfers = 1,
             .windows = 1,
@@ -87,12 +94,32 @@ class Stranger final : public MessageObserver {
     if (link_->submit(sent_) != Submit::accepted) std::cout << "full" << std::endl;
   }
 
+  /// What the link was told of the peer's memory is used wrongly.
+  void transfer(MessageOp::Verb verb, RemoteMemory remote) {
+    moved_.complete = [](Op&) noexcept {};
+    moved_.verb = verb;
+    moved_.remote = remote;
+    moved_piece_ = {.iov_base = memory_.data(), .iov_len = 512};
+    moved_.pieces = &moved_piece_;
+    moved_.piece_count = 1;
+    if (link_->submit(moved_) != Submit::accepted) std::cout << "full" << std::endl;
+  }
+
+  void fall_silent() {
+    ibv_qp_attr reset{};
+    reset.qp_state = IBV_QPS_RESET;
+    ibv_qp* const pair = static_cast<rdma::RdmaLink&>(*link_).id()->qp;
+    if (::ibv_modify_qp(pair, &reset, IBV_QP_STATE) != 0) std::cout << "not reset" << std::endl;
+  }
+
   Buffer memory_ = Buffer::allocate(4096).value();
   detail::ShardLoop loop_;
   MessagePort* port_ = nullptr;
   std::unique_ptr<MessageLink> link_;
   MessageOp sent_;
+  MessageOp moved_;
   iovec piece_{};
+  iovec moved_piece_{};
   std::vector<std::byte> message_;
   unsigned messages_ = 0;
   bool lost_ = false;
@@ -116,7 +143,7 @@ int play_host(const Address& address, const std::string& what) {
   bool done = false;
   prepare(connect, done);
   connect.address = address;
-  connect.shape = Stranger::shape();
+  connect.shape = Stranger::shape(what);
   connect.private_data = asked;
   stranger.port_->connect_messages(connect);
   stranger.until([&] { return done; });
@@ -130,13 +157,19 @@ int play_host(const Address& address, const std::string& what) {
   nvme::Command command = nvme::make_connect(1, {.qid = 0, .sqsize = kEntries - 1}, {});
   if (what == "capsule") {
     stranger.send(std::span(command.bytes).first(10));
+  } else if (what == "reach") {
+    // A target opens nothing: whatever is asked of its memory is too much.
+    const auto where = reinterpret_cast<std::uintptr_t>(stranger.memory_.data());
+    stranger.transfer(MessageOp::Verb::write, {.address = where, .key = 0x12345678});
   } else {
     std::uint64_t where = reinterpret_cast<std::uintptr_t>(stranger.memory_.data());
     std::uint32_t key = 0x12345678;
     if (what != "key") {
-      // The last half of what the controller will ask for is not registered.
-      const MutableBytes half = stranger.memory_.bytes().last(nvme::kConnectDataBytes / 2);
-      const auto opened = stranger.link_->open_window(0, {half.data(), half.size()}, false);
+      // Of "range": the last half of what the controller will ask for is not registered.
+      const MutableBytes opening = what == "range"
+                                       ? stranger.memory_.bytes().last(nvme::kConnectDataBytes / 2)
+                                       : stranger.memory_.bytes().first(nvme::kConnectDataBytes);
+      const auto opened = stranger.link_->open_window(0, {opening.data(), opening.size()}, false);
       where = opened->address;
       key = opened->key;
     }
@@ -146,6 +179,10 @@ int play_host(const Address& address, const std::string& what) {
       stranger.loop_.turn();
       std::cout << "gone" << std::endl;
       return 0;
+    }
+    if (what == "mute") {
+      stranger.loop_.turn();
+      stranger.fall_silent();
     }
   }
   stranger.until([&] { return stranger.lost_ || stranger.messages_ != 0; });
@@ -187,7 +224,7 @@ int play_target(const Address& address, const std::string& what) {
   }
   std::array<std::byte, nvme::kRdmaAcceptBytes> words{};
   nvme::encode(nvme::RdmaAccept{.crqsize = 128}, std::span(words));
-  auto link = stranger.port_->adopt_messages(accept.ticket, Stranger::shape(), words, {});
+  auto link = stranger.port_->adopt_messages(accept.ticket, Stranger::shape(what), words, {});
   (*listener)->close();
   if (!link) {
     std::cout << link.error().text() << std::endl;
@@ -195,10 +232,24 @@ int play_target(const Address& address, const std::string& what) {
   }
   stranger.link_ = std::move(*link);
   stranger.link_->observe(stranger);
+  if (what == "mute") stranger.fall_silent();
+  if (what == "mute" || what == "unready") {
+    stranger.until([&] { return stranger.lost_; });
+    return 0;
+  }
   stranger.until([&] { return stranger.messages_ != 0; });
   if (what == "gone") return 0;
   nvme::Command command;
   std::memcpy(command.bytes.data(), stranger.message_.data(), kCommandBytes);
+  if (what == "foreign" || what == "direction" || what == "beyond") {
+    // It was let in to read the data of Connect, and nothing else.
+    const bool beyond = what == "beyond";
+    stranger.transfer(beyond ? MessageOp::Verb::read : MessageOp::Verb::write,
+                      {.address = command.sgl().address + (beyond ? std::uint64_t{1} << 30 : 0),
+                       .key = command.sgl().key ^ (what == "foreign" ? 0x5A5A00u : 0u)});
+    stranger.until([&] { return stranger.lost_; });
+    return 0;
+  }
   std::array<std::byte, nvme::kCompletionBytes> answer{};
   nvme::encode(nvme::Completion{.cid = static_cast<std::uint16_t>(what == "unknown" ? command.cid() ^ 0x4000
                                                                                     : command.cid())},
