@@ -110,7 +110,6 @@ class Server {
   std::optional<Failure> listen_metrics();
   std::optional<Failure> open_state();
   std::optional<Failure> start_runtime();
-  std::optional<Failure> read_keys();
   std::optional<Failure> start_target();
   std::optional<Failure> start_buckets();
   nvmf::TlsUse tls_use() const;
@@ -131,8 +130,7 @@ class Server {
   ServerOptions options_;
   std::optional<store::StateDirectory> state_;
   std::unique_ptr<control::Manager> manager_;
-  std::vector<nvmf::HostSecrets> host_secrets_;
-  std::vector<nvmf::HostTlsKey> tls_keys_;
+  control::FileKeys host_keys_;  // as of the start; those of buckets are buckets_'s
   std::optional<Runtime> runtime_;
   net::Warnings warnings_{log_warning};
   std::unique_ptr<nvmf::Target> target_;
@@ -198,24 +196,12 @@ std::optional<Failure> Server::start_runtime() {
   return std::nullopt;
 }
 
-std::optional<Failure> Server::read_keys() {
-  if (!options_.host_keys.empty()) {
-    auto secrets = read_host_keys(options_.host_keys);
-    if (!secrets) return failed(Exit::usage, std::move(secrets).error().with_context("--host-keys"));
-    host_secrets_ = *std::move(secrets);
-  }
-  if (!options_.tls_keys.empty()) {
-    auto keys = read_tls_keys(options_.tls_keys);
-    if (!keys) return failed(Exit::usage, std::move(keys).error().with_context("--tls-keys"));
-    tls_keys_ = *std::move(keys);
-  }
-  return std::nullopt;
-}
-
 std::optional<Failure> Server::start_target() {
-  if (auto failure = read_keys()) return failure;
+  auto keys = read_keys(options_);
+  if (!keys) return failed(Exit::usage, keys.error());
+  host_keys_ = *std::move(keys);
   nvmf::TargetConfig config;
-  if (!tls_keys_.empty()) {
+  if (!host_keys_.tls_keys.empty()) {
     auto tls = tls::Context::make({.role = tls::Role::server, .pre_shared_keys = true});
     if (!tls) return failed(Exit::failed, tls.error());
     config.tls = *std::move(tls);
@@ -247,7 +233,7 @@ std::optional<Failure> Server::start_buckets() {
 }
 
 nvmf::TlsUse Server::tls_use() const {
-  if (tls_keys_.empty()) return nvmf::TlsUse::none;
+  if (host_keys_.tls_keys.empty()) return nvmf::TlsUse::none;
   return options_.tls_required ? nvmf::TlsUse::required : nvmf::TlsUse::offered;
 }
 
@@ -256,12 +242,10 @@ std::optional<Failure> Server::serve() {
                            .runtime = &*runtime_,
                            .endpoint = buckets_.endpoint(),
                            .objects = buckets_.objects(),
-                           .file_keys = {},
                            .hosts = options_.allowed_hosts,
-                           .secrets = host_secrets_,
                            .tls = tls_use(),
-                           .tls_keys = tls_keys_};
-  if (buckets_.started()) serving.file_keys = buckets_.file_keys();
+                           .keys = host_keys_};
+  if (buckets_.started()) serving.keys.access = buckets_.file_keys();
   if (auto served = manager_->serve(std::move(serving)); !served) return failed(Exit::state, served.error());
   return std::nullopt;
 }
@@ -353,7 +337,7 @@ std::optional<Failure> Server::announce() {
   }
   report_.shards = options_.shards;
   report_.allowed_hosts = options_.allowed_hosts;
-  if (!tls_keys_.empty()) report_.tls = options_.tls_required ? "required" : "offered";
+  if (!host_keys_.tls_keys.empty()) report_.tls = options_.tls_required ? "required" : "offered";
   report_.volumes = &manager_->served();
   if (buckets_.started()) {
     report_.buckets = buckets_.names();
@@ -424,6 +408,8 @@ void Server::apply(const Reread& fresh) {
   for (Future<void>& part : parts) {
     if (const auto done = part.get(); !done) spdlog::error("reload: {}", done.error().text());
   }
+  if (const auto done = manager_->renew_file_keys(fresh.keys); !done)
+    spdlog::error("reload: {}", done.error().text());
 }
 
 // Something below never answers, a disk perhaps. What can be saved is; then the process goes without it.
@@ -488,7 +474,7 @@ void reload(Server& server, int argc, char** argv, const ParsedOptions& started)
   server.apply(*fresh);
   std::string rest;
   for (const std::string& key : fresh->needs_restart) rest += (rest.empty() ? "" : ", ") + key;
-  spdlog::info("SIGHUP: reread log level, slow limit and TLS certificate");
+  spdlog::info("SIGHUP: reread log level, slow limit, TLS certificate and files of keys");
   if (!rest.empty()) spdlog::warn("SIGHUP: changed, but needs a restart: {}", rest);
 }
 

@@ -25,7 +25,7 @@ Result<void> check_key_file(const std::string& path) {
 }  // namespace
 
 Result<void> BucketServer::open(const std::string& state, const ServerOptions& options) {
-  keys_file_ = options.s3_keys.empty() ? state + "/s3-keys" : options.s3_keys;
+  keys_file_ = keys_file_of(state, options);
   auto keys = s3server::Keys::read(keys_file_);
   if (!keys && keys.error().kind() == ErrorKind::not_found && options.s3_keys.empty()) {
     NETSTOR_CHECK_RETURN(s3server::Keys::make(keys_file_));
@@ -38,6 +38,10 @@ Result<void> BucketServer::open(const std::string& state, const ServerOptions& o
   if (tls_ != nullptr) complaint_ = tls::certificate_complaint(options.s3_certificate);
   NETSTOR_TRY_RETURN(store_, store::ObjectStore::open(state + "/objects"));
   return ok();
+}
+
+std::string BucketServer::keys_file_of(const std::string& state, const ServerOptions& options) {
+  return options.s3_keys.empty() ? state + "/s3-keys" : options.s3_keys;
 }
 
 Result<std::shared_ptr<const tls::Context>> BucketServer::tls_of(const ServerOptions& options) {

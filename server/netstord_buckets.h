@@ -22,8 +22,9 @@ class BucketServer {
   /// `keys`: who may do what from the start on.
   Result<void> start(Runtime& runtime, const ServerOptions& options, net::Warnings& warnings,
                      s3server::Keys keys);
-  /// Of the keys file.
+  /// Of the keys file, as open() read it.
   const s3server::Keys& file_keys() const noexcept { return *keys_; }
+  static std::string keys_file_of(const std::string& state, const ServerOptions& options);
   Result<Address> listen(const Address& address);
   bool started() const noexcept { return endpoint_ != nullptr; }
   /// Ready when nothing is served any more; then release(), before the runtime goes.

@@ -90,4 +90,19 @@ Result<std::vector<nvmf::HostTlsKey>> read_tls_keys(const std::string& path) {
   return read_lines(path, &parse_tls_keys);
 }
 
+Result<control::FileKeys> read_keys(const ServerOptions& options) {
+  control::FileKeys keys;
+  if (!options.host_keys.empty()) {
+    auto secrets = read_host_keys(options.host_keys);
+    if (!secrets) return std::move(secrets).error().with_context("--host-keys");
+    keys.secrets = *std::move(secrets);
+  }
+  if (!options.tls_keys.empty()) {
+    auto tls_keys = read_tls_keys(options.tls_keys);
+    if (!tls_keys) return std::move(tls_keys).error().with_context("--tls-keys");
+    keys.tls_keys = *std::move(tls_keys);
+  }
+  return keys;
+}
+
 }  // namespace netstor::server

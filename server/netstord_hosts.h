@@ -17,6 +17,8 @@
 #include <string_view>
 #include <vector>
 
+#include "server/control/manager.h"
+#include "server/netstord_options.h"
 #include "server/nvmf/config.h"
 
 namespace netstor::server {
@@ -28,5 +30,8 @@ Result<std::vector<nvmf::HostSecrets>> read_host_keys(const std::string& path);
 
 Result<std::vector<nvmf::HostTlsKey>> parse_tls_keys(std::string_view text, std::string_view what);
 Result<std::vector<nvmf::HostTlsKey>> read_tls_keys(const std::string& path);
+
+/// What the files of hosts' keys say; those of buckets are left as they are. Errors begin with the option.
+Result<control::FileKeys> read_keys(const ServerOptions& options);
 
 }  // namespace netstor::server

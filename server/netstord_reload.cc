@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "server/netstord_buckets.h"
+#include "server/netstord_hosts.h"
 
 namespace netstor::server {
 
@@ -45,7 +46,13 @@ Result<Reread> reread(int argc, char** argv, const Result<std::string>& default_
   Reread fresh;
   fresh.needs_restart = changed(before, now);
   // The files that are served from: paths that need a restart are not followed yet.
-  NETSTOR_TRY_RETURN(fresh.tls, BucketServer::tls_of(before.options));
+  const ServerOptions& started = before.options;
+  NETSTOR_TRY_RETURN(fresh.tls, BucketServer::tls_of(started));
+  NETSTOR_TRY_RETURN(fresh.keys, read_keys(started));
+  if (!started.s3_listen.empty()) {
+    NETSTOR_TRY_RETURN(fresh.keys.access,
+                       s3server::Keys::read(BucketServer::keys_file_of(started.state, started)));
+  }
   fresh.options = std::move(now.options);
   return fresh;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lib/proto/tls/context.h"
+#include "server/control/manager.h"
 #include "server/netstord_options.h"
 
 namespace netstor::server {
@@ -15,6 +16,7 @@ namespace netstor::server {
 struct Reread {
   ServerOptions options;  ///< only log_level and slow_ms of it come into force
   std::shared_ptr<const tls::Context> tls;
+  control::FileKeys keys;
   std::vector<std::string> needs_restart;  ///< keys that were changed, and are not among those
 };
 

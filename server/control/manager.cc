@@ -225,14 +225,21 @@ s3server::Keys Manager::keys_with(const s3server::Keys& file_keys) const {
 
 Result<void> Manager::renew_keys() {
   if (serving_.endpoint == nullptr) return ok();
-  return serving_.endpoint->set_keys(keys_with(serving_.file_keys)).get();
+  return serving_.endpoint->set_keys(keys_with(serving_.keys.access)).get();
+}
+
+Result<void> Manager::renew_file_keys(FileKeys keys) {
+  const std::lock_guard lock(mutex_);
+  serving_.keys = std::move(keys);
+  NETSTOR_CHECK_RETURN(renew_access());
+  return renew_keys();
 }
 
 Result<KeyRecord> Manager::need_key(const std::string& id) const {
   const auto found = control_->keys().find(id);
   if (found != control_->keys().end()) return found->second;
-  if (serving_.file_keys.find(id) != nullptr)
-    return in_use("id: this key is of the keys file: change it there, and start netstord again");
+  if (serving_.keys.access.find(id) != nullptr)
+    return in_use("id: this key is of the keys file: change it there, and reload netstord (SIGHUP)");
   return Error(ErrorKind::not_found, "id: there is no access key " + id);
 }
 
@@ -246,7 +253,7 @@ Result<KeyView> Manager::keep_key(const std::string& id, const KeyRecord& record
 Result<KeyView> Manager::create_key(const std::string& id, const KeyRecord& record) {
   const std::lock_guard lock(mutex_);
   NETSTOR_CHECK_RETURN(check_key(id, record));
-  if (serving_.file_keys.find(id) != nullptr)
+  if (serving_.keys.access.find(id) != nullptr)
     return Error(ErrorKind::already_exists, "id: the keys file has this access key: choose another id");
   const auto found = control_->keys().find(id);
   if (found == control_->keys().end()) return keep_key(id, record);
@@ -292,7 +299,7 @@ Result<void> Manager::delete_key(const std::string& id) {
 std::vector<KeyView> Manager::keys() {
   const std::lock_guard lock(mutex_);
   std::vector<KeyView> all;
-  for (const auto& [id, user] : serving_.file_keys.users())
+  for (const auto& [id, user] : serving_.keys.access.users())
     all.push_back({.id = id, .name = user.name, .rights = s3server::to_string(user.grants)});
   for (const auto& [id, record] : control_->keys()) all.push_back(key_view(id, record));
   return all;

@@ -38,17 +38,22 @@ struct ServedVolume {
   std::unique_ptr<store::StoredVolume> stored;
 };
 
+/// What the files of keys say.
+struct FileKeys {
+  s3server::Keys access;                   ///< of --s3-keys
+  std::vector<nvmf::HostSecrets> secrets;  ///< of --host-keys
+  std::vector<nvmf::HostTlsKey> tls_keys;  ///< of --tls-keys
+};
+
 /// What a running server gives to its manager. All of it outlives the manager's last call.
 struct Serving {
   nvmf::Target* target = nullptr;
   Runtime* runtime = nullptr;
   s3server::Endpoint* endpoint = nullptr;       ///< null: no buckets are served
   const store::ObjectStore* objects = nullptr;  ///< with the endpoint
-  s3server::Keys file_keys;                     ///< of the keys file
   std::vector<std::string> hosts;               ///< of --allow-host; empty: any
-  std::vector<nvmf::HostSecrets> secrets;       ///< of --host-keys
   nvmf::TlsUse tls = nvmf::TlsUse::none;        ///< of listeners
-  std::vector<nvmf::HostTlsKey> tls_keys;       ///< of --tls-keys
+  FileKeys keys;
 };
 
 struct VolumeRequest {
@@ -122,6 +127,9 @@ class Manager {
   std::vector<ServedVolume>& served() noexcept { return volumes_; }
   /// Key and secret hold with those of the keys file.
   s3server::Keys keys_with(const s3server::Keys& file_keys) const;
+  /// The files of keys were read again: in force for connections and requests that begin from now on. What
+  /// operators keep holds with them as before.
+  Result<void> renew_file_keys(FileKeys keys);
 
   Result<VolumeView> create_volume(const VolumeRequest& request);
   Result<std::vector<VolumeView>> volumes();
@@ -204,6 +212,8 @@ class Manager {
   nvmf::SubsystemConfig config_of(const std::string& nqn, const SubsystemRecord& record) const;
   bool only_authenticated() const;
   Result<SubsystemView> view_of(const std::string& nqn, const SubsystemRecord& record);
+  SubsystemView view_of(const std::string& nqn, const SubsystemRecord& record,
+                        const std::vector<nvmf::ConnectionFacts>& connections);
   Result<void> serve_subsystem(const std::string& nqn, const SubsystemRecord& record);
   Result<SubsystemView> change_access(const std::string& nqn, const SubsystemRecord& record);
   Result<void> renew_access();

@@ -98,7 +98,9 @@ Result<SubsystemRecord> Manager::need_subsystem(const std::string& nqn) const {
 
 // Hosts that are known by a key, or were: then only those who prove themselves come in. A key that is revoked
 // must not open the door for everybody.
-bool Manager::only_authenticated() const { return !control_->hosts().empty() || !serving_.secrets.empty(); }
+bool Manager::only_authenticated() const {
+  return !control_->hosts().empty() || !serving_.keys.secrets.empty();
+}
 
 nvmf::SubsystemConfig Manager::config_of(const std::string& nqn, const SubsystemRecord& record) const {
   nvmf::SubsystemConfig config{.nqn = nqn,
@@ -106,9 +108,9 @@ nvmf::SubsystemConfig Manager::config_of(const std::string& nqn, const Subsystem
                                .hosts = record.any_host ? serving_.hosts : record.hosts,
                                .only_listed = !record.any_host,
                                .only_authenticated = only_authenticated(),
-                               .tls_keys = serving_.tls_keys,
+                               .tls_keys = serving_.keys.tls_keys,
                                .nsid_max = kNamespacesMax};
-  for (const nvmf::HostSecrets& secrets : serving_.secrets) {
+  for (const nvmf::HostSecrets& secrets : serving_.keys.secrets) {
     if (!control_->hosts().contains(secrets.host_nqn)) config.secrets.push_back(secrets);
   }
   for (const auto& [host, kept] : control_->hosts()) {
@@ -119,6 +121,12 @@ nvmf::SubsystemConfig Manager::config_of(const std::string& nqn, const Subsystem
 }
 
 Result<SubsystemView> Manager::view_of(const std::string& nqn, const SubsystemRecord& record) {
+  NETSTOR_TRY_RETURN(const auto connections, serving_.target->connections().get());
+  return view_of(nqn, record, connections);
+}
+
+SubsystemView Manager::view_of(const std::string& nqn, const SubsystemRecord& record,
+                               const std::vector<nvmf::ConnectionFacts>& connections) {
   SubsystemView view{.nqn = nqn,
                      .serial = record.serial,
                      .namespaces = {},
@@ -129,7 +137,6 @@ Result<SubsystemView> Manager::view_of(const std::string& nqn, const SubsystemRe
     if (const ServedVolume* const volume = volume_with(uuid))
       view.namespaces.emplace_back(nsid, volume->record.identity.name);
   }
-  NETSTOR_TRY_RETURN(const auto connections, serving_.target->connections().get());
   view.connections = static_cast<std::size_t>(
       std::ranges::count_if(connections, [&](const auto& each) { return each.subsystem_nqn == nqn; }));
   return view;
@@ -137,11 +144,10 @@ Result<SubsystemView> Manager::view_of(const std::string& nqn, const SubsystemRe
 
 Result<std::vector<SubsystemView>> Manager::subsystems() {
   const std::lock_guard lock(mutex_);
+  // Once for all of them: each asking is work for every shard.
+  NETSTOR_TRY_RETURN(const auto connections, serving_.target->connections().get());
   std::vector<SubsystemView> all;
-  for (const auto& [nqn, record] : all_subsystems()) {
-    NETSTOR_TRY_RETURN(SubsystemView view, view_of(nqn, record));
-    all.push_back(std::move(view));
-  }
+  for (const auto& [nqn, record] : all_subsystems()) all.push_back(view_of(nqn, record, connections));
   return all;
 }
 
@@ -331,7 +337,7 @@ Result<void> Manager::delete_host(const std::string& host, bool force) {
   const std::lock_guard lock(mutex_);
   NETSTOR_CHECK_RETURN(check_nqn("nqn", host));
   if (!control_->hosts().contains(host)) return ok();
-  if (!force && control_->hosts().size() == 1 && serving_.secrets.empty()) {
+  if (!force && control_->hosts().size() == 1 && serving_.keys.secrets.empty()) {
     return in_use(
         "nqn: " + host +
         " is the last host with a key: without it hosts need not prove themselves any more. Force it if "
@@ -344,7 +350,7 @@ Result<void> Manager::delete_host(const std::string& host, bool force) {
 std::vector<HostView> Manager::hosts() {
   const std::lock_guard lock(mutex_);
   std::map<std::string, HostView> all;
-  for (const nvmf::HostSecrets& secrets : serving_.secrets) {
+  for (const nvmf::HostSecrets& secrets : serving_.keys.secrets) {
     all[secrets.host_nqn] = {
         .nqn = secrets.host_nqn, .has_key = true, .has_controller_key = !secrets.secrets.controller.empty()};
   }

@@ -237,6 +237,7 @@ Task<void> Target::do_set_access(SubsystemConfig access) {
   config->only_listed = access.only_listed;
   config->secrets = std::move(access.secrets);
   config->only_authenticated = access.only_authenticated;
+  config->tls_keys = std::move(access.tls_keys);
   found->second.config = std::move(config);
   auto publishing = publish();
   Result<void> done = co_await std::move(publishing);

@@ -38,8 +38,8 @@ class Target {
   /// Its hosts are disconnected; its namespaces are closed.
   Future<void> remove_subsystem(std::string nqn);
   /// Who may connect from now on, and by what secrets: `access.nqn` names the subsystem, and of the rest
-  /// hosts, only_listed, secrets and only_authenticated are taken. Hosts that are connected stay; their new
-  /// queues are judged anew.
+  /// hosts, only_listed, secrets, only_authenticated and tls_keys are taken. Hosts that are connected stay;
+  /// their new queues are judged anew.
   Future<void> set_access(SubsystemConfig access);
 
   /// `volume` must live until the namespace was removed or the target stopped. nsid 0: the lowest free one,

@@ -198,8 +198,8 @@ Result<void> Keys::make(const std::string& path) {
   std::string text =
       "# The keys of netstord's S3 endpoint, and a credentials file for its clients:\n"
       "#   AWS_SHARED_CREDENTIALS_FILE=THIS_FILE aws --endpoint-url URL s3 ls\n"
-      "# Read at start. netstor_allow = RIGHTS:BUCKET[/PREFIX]…; r read, w write, l list; * ends a bucket's "
-      "name.\n"
+      "# Read at start and at each reload. netstor_allow = RIGHTS:BUCKET[/PREFIX]…; r read, w write, l list; "
+      "* ends a bucket's name.\n"
       "[default]\n"
       "aws_access_key_id = NSTR" +
       random_text(kLetters, 16) + "\naws_secret_access_key = " + random_text(kMore, 40) +

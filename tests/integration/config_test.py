@@ -14,6 +14,8 @@ import sys
 import time
 import unittest
 
+import admin_support
+import tls_keys
 import tool_support
 from tool_support import READY_SECONDS
 
@@ -90,7 +92,7 @@ class Files(tool_support.Case):
         self.assertEqual(netstord("--config", self.folder / "none").returncode, 2)
 
 
-class Running(tool_support.Case):
+class Served(tool_support.Case):
     """A server that is told by a file, and tells a socket."""
 
     def serve(self, text, *options):
@@ -130,6 +132,8 @@ class Running(tool_support.Case):
         self.assertIn("READY=1", self.told())
         return self.log.read_text()[before:]
 
+
+class Running(Served):
     def test_the_service_manager_hears_of_start_reload_and_stop(self):
         self.serve("shards = 1\n")
         self.reload()
@@ -178,6 +182,78 @@ class Running(tool_support.Case):
         (self.folder / "key.pem").write_text("broken")
         self.assertIn("nothing was changed", self.reload())
         self.assertEqual(served(), second)
+
+
+class KeyFiles(Served):
+    """Files of keys that are read again while others are served."""
+
+    def secret(self, name, text):
+        path = self.file(name, text.encode())
+        path.chmod(0o600)
+        return path
+
+    def may(self, yes, *words, **env):
+        answer = tool_support.call(OPTIONS.tool, *words, env=env)
+        self.assertEqual(answer.code == 0, yes, answer.err + answer.out)
+        return answer
+
+    def volume(self):
+        return f"nvme+tcp://127.0.0.1:{self.ports[0]}/nqn.2026-01.io.netstor:v"
+
+    def test_a_host_without_its_line_is_shut_out(self):
+        old, new = (admin_support.dhchap_secret(seed) for seed in (1, 2))
+        keys = self.secret("hosts", f"{admin_support.HOST} {old}\n{admin_support.OTHER} {old}\n")
+        self.serve("volume = v=1MiB,store=memory\n", "--host-keys", keys)
+        files = {"old": self.secret("old", old), "new": self.secret("new", new)}
+
+        def comes(yes, host, file):
+            self.may(yes, "info", self.volume(), "--host-nqn", host, "--host-secret", files[file])
+        comes(True, admin_support.HOST, "old")
+        comes(True, admin_support.OTHER, "old")
+        self.secret("hosts", f"{admin_support.HOST} {new}\n")
+        self.assertIn("files of keys", self.reload())
+        comes(False, admin_support.HOST, "old")
+        comes(True, admin_support.HOST, "new")
+        comes(False, admin_support.OTHER, "old")
+        # Nothing of a file that is broken, that everybody may read or that names nobody: the door stays shut.
+        for text, mode in ((f"{admin_support.OTHER} {old}\nbroken\n", 0o600), ("# nobody\n", 0o600),
+                           (f"{admin_support.OTHER} {old}\n", 0o644)):
+            self.secret("hosts", text).chmod(mode)
+            self.assertIn("nothing was changed", self.reload())
+            comes(False, admin_support.OTHER, "old")
+            comes(True, admin_support.HOST, "new")
+
+    def test_a_tls_key_that_was_taken_out_opens_nothing(self):
+        keys = {name: tls_keys.interchange(name.encode() * 32, 1) for name in "ab"}
+        files = {name: self.secret(name, key) for name, key in keys.items()}
+        path = self.secret("tls", f"{admin_support.HOST} {keys['a']}\n{admin_support.OTHER} {keys['b']}\n")
+        self.serve("volume = v=1MiB,store=memory\n", "--tls-keys", path)
+
+        def comes(yes, host, name):
+            self.may(yes, "info", self.volume(), "--host-nqn", host, "--tls-key", files[name])
+        comes(True, admin_support.HOST, "a")
+        self.secret("tls", f"{admin_support.OTHER} {keys['b']}\n")
+        self.reload()
+        comes(False, admin_support.HOST, "a")
+        comes(True, admin_support.OTHER, "b")
+
+    def test_an_access_key_that_was_taken_out_signs_nothing(self):
+        def section(name):
+            return (f"[{name}]\naws_access_key_id = NSTR{name}\naws_secret_access_key = {name * 20}\n"
+                    "netstor_allow = rwl:*\n")
+        clients = {name: self.secret(name, section(name)) for name in "ab"}
+        path = self.secret("s3", section("a") + section("b"))
+        self.serve("s3-listen = 127.0.0.1:0\nbucket = photos\n", "--s3-keys", path)
+
+        def comes(yes, name):
+            return self.may(yes, "ls", "s3://photos", "--endpoint-url", f"http://127.0.0.1:{self.ports[1]}",
+                            AWS_SHARED_CREDENTIALS_FILE=str(clients[name]), AWS_PROFILE=name)
+        comes(True, "a")
+        comes(True, "b")
+        self.secret("s3", section("b"))
+        self.reload()
+        self.assertIn("InvalidAccessKeyId", comes(False, "a").err)
+        comes(True, "b")
 
 
 class Unit(tool_support.Case):
