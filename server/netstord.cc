@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -367,7 +368,7 @@ std::vector<SightSources::Volume> Server::volumes_shown() {
   std::vector<SightSources::Volume> shown;
   for (const store::VolumeRecord& record : manager_->volume_records()) {
     shown.push_back({.name = record.identity.name,
-                     .nqn = record.identity.nqn,
+                     .uuid = std::bit_cast<std::array<std::byte, 16>>(record.identity.uuid),
                      .size_bytes = record.size_bytes,
                      .data_path = record.data_path});
   }

@@ -47,11 +47,15 @@ struct Sight::Asked {
   std::vector<Future<LoopAnswer>> loops;
   std::optional<Future<std::vector<nvmf::ShardFacts>>> target;
   std::optional<Future<std::vector<s3server::ShardFacts>>> endpoint;
+  std::optional<Future<std::vector<nvmf::ConnectionFacts>>> hosts;
+  std::optional<Future<std::vector<s3server::ConnectionFacts>>> clients;
 
   bool loops_answered() const {
     return std::ranges::all_of(loops, [](const auto& each) { return each.ready(); });
   }
-  bool answered() const { return loops_answered() && there(target) && there(endpoint); }
+  bool answered() const {
+    return loops_answered() && there(target) && there(endpoint) && there(hosts) && there(clients);
+  }
 };
 
 Sight::Sight() : started_seconds_(seconds_since_1970()), reason_("starting") {}
@@ -89,21 +93,31 @@ bool Sight::quiet() {
 Task<Page> Sight::page(std::string_view path) {
   if (path == "/metrics") return metrics();
   if (path == "/healthz") return health();
+  if (path == "/connections") return connections();
   return [](Page page) -> Task<Page> {
     co_return std::move(page);
   }(path == "/readyz" ? readiness()
                       : Page{.status = path == "/" ? 200U : 404U,
-                             .body = "netstord: /metrics, /healthz, /readyz\n"});
+                             .body = "netstord: /metrics, /connections, /healthz, /readyz\n"});
 }
 
 // ---- Asking.
 
+SightSources Sight::sources() {
+  const std::lock_guard lock(mutex_);
+  return sources_;
+}
+
+std::shared_ptr<Sight::Asked> Sight::ask_for_connections() {
+  const SightSources from = sources();
+  auto asked = std::make_shared<Asked>();
+  if (from.target != nullptr) asked->hosts = from.target->connections();
+  if (from.endpoint != nullptr) asked->clients = from.endpoint->connections();
+  return asked;
+}
+
 std::shared_ptr<Sight::Asked> Sight::ask() {
-  SightSources from;
-  {
-    const std::lock_guard lock(mutex_);
-    from = sources_;
-  }
+  const SightSources from = sources();
   auto asked = std::make_shared<Asked>();
   if (from.runtime == nullptr) return asked;
   for (unsigned i = 0; i < from.runtime->shards(); ++i) {
@@ -154,7 +168,7 @@ std::vector<sight::VolumeFacts> Sight::volumes() const {
   if (!sources_.volumes) return all;
   for (const SightSources::Volume& each : sources_.volumes()) {
     sight::VolumeFacts facts{
-        .name = each.name, .nqn = each.nqn, .size_bytes = each.size_bytes, .used_bytes = {}};
+        .name = each.name, .uuid = each.uuid, .size_bytes = each.size_bytes, .used_bytes = {}};
     struct stat file {};
     if (!each.data_path.empty() && ::stat(each.data_path.c_str(), &file) == 0)
       facts.used_bytes = static_cast<std::uint64_t>(file.st_blocks) * 512;
@@ -216,6 +230,19 @@ std::string Sight::text_of(Asked& asked) {
   if (const auto shards = answer(asked.target)) write_target(out, *shards, volumes());
   if (const auto shards = answer(asked.endpoint)) write_endpoint(out, *shards, sources_.objects->usage());
   return out.take();
+}
+
+// Not a part of the metrics: a time series each would be too many.
+Task<Page> Sight::connections() {
+  auto asked = ask_for_connections();
+  auto waiting = wait_for(asked);
+  auto waited = co_await std::move(waiting);
+  static_cast<void>(waited);
+  sight::Exposition out;
+  if (const auto hosts = answer(asked->hosts)) write_hosts(out, *hosts);
+  if (const auto clients = answer(asked->clients)) write_clients(out, *clients);
+  Page page{.content_type = std::string(sight::Exposition::kContentType), .body = out.take()};
+  co_return std::move(page);
 }
 
 Task<Page> Sight::metrics() {

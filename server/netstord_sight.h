@@ -37,7 +37,7 @@ struct SightSources {
   std::string state;
   struct Volume {
     std::string name;
-    std::string nqn;
+    std::array<std::byte, 16> uuid{};
     std::uint64_t size_bytes = 0;
     std::string data_path;  ///< of a file volume
   };
@@ -66,10 +66,13 @@ class Sight {
   Task<sight::Page> page(std::string_view path);
   Task<sight::Page> metrics();
   Task<sight::Page> health();
+  Task<sight::Page> connections();
   sight::Page readiness();
   std::optional<std::string> why_not_ready();
   Task<void> wait_for(std::shared_ptr<Asked> asked);
+  SightSources sources();
   std::shared_ptr<Asked> ask();
+  std::shared_ptr<Asked> ask_for_connections();
   std::string text_of(Asked& asked);
   std::vector<sight::LoopFacts> loops_of(Asked& asked) const;
   std::vector<sight::VolumeFacts> volumes() const;

@@ -78,6 +78,7 @@ struct ShardFacts {
   struct Volume {
     std::string nqn;
     std::uint32_t nsid = 0;
+    std::array<std::byte, 16> uuid{};  ///< of the volume behind it
     net::Traffic traffic{};
   };
   std::vector<Volume> volumes{};

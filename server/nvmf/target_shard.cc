@@ -69,8 +69,11 @@ ShardFacts TargetShard::facts() const {
                    .chunks = pool_.count(),
                    .chunks_lent = pool_.in_use()};
   for (const auto& [nqn, subsystem] : subsystems_) {
-    for (std::uint32_t nsid = subsystem->next_nsid(0); nsid != 0; nsid = subsystem->next_nsid(nsid))
-      facts.volumes.push_back({.nqn = nqn, .nsid = nsid, .traffic = subsystem->at(nsid)->traffic});
+    for (std::uint32_t nsid = subsystem->next_nsid(0); nsid != 0; nsid = subsystem->next_nsid(nsid)) {
+      const ShardNamespace& space = *subsystem->at(nsid);
+      facts.volumes.push_back(
+          {.nqn = nqn, .nsid = nsid, .uuid = space.view().uuid, .traffic = space.traffic});
+    }
   }
   return facts;
 }

@@ -3,11 +3,19 @@
 // One connection of an S3 client: each request is an Exchange, and what HTTP itself refuses is said in S3's
 // words.
 
+#include <string>
+
 #include "server/net/http_connection.h"
 
 namespace netstor::s3server {
 
 class EndpointShard;
+
+/// A connection as an operator sees it.
+struct ConnectionFacts {
+  unsigned shard = 0;
+  std::string peer = {};
+};
 
 class Connection final : public net::HttpConnection {
  public:

@@ -76,6 +76,9 @@ Future<Endpoint::Counts> Endpoint::counts() {
   return runtime_.shard(0).run_on([this] { return do_count(); });
 }
 
+Future<std::vector<ConnectionFacts>> Endpoint::connections() {
+  return runtime_.shard(0).run_on([this] { return do_list_connections(); });
+}
 Future<std::vector<ShardFacts>> Endpoint::observe() {
   return runtime_.shard(0).run_on([this] { return do_observe(); });
 }
@@ -154,6 +157,16 @@ Task<Endpoint::Counts> Endpoint::do_count() {
     counts.chunks += some.chunks;
   }
   co_return counts;
+}
+
+Task<std::vector<ConnectionFacts>> Endpoint::do_list_connections() {
+  auto asking =
+      net::from_all_shards(runtime_, shards_, [](EndpointShard& shard) { return shard.list_connections(); });
+  Result<std::vector<std::vector<ConnectionFacts>>> lists = co_await std::move(asking);
+  if (!lists) co_return std::move(lists).error();
+  std::vector<ConnectionFacts> all;
+  for (const auto& list : *lists) all.insert(all.end(), list.begin(), list.end());
+  co_return all;
 }
 
 Task<std::vector<ShardFacts>> Endpoint::do_observe() {

@@ -52,6 +52,7 @@ class Endpoint {
     std::size_t chunks = 0;  ///< of the memory, lent to requests
   };
   Future<Counts> counts();
+  Future<std::vector<ConnectionFacts>> connections();
   /// What every shard has counted. Empty when the endpoint was stopped.
   Future<std::vector<ShardFacts>> observe();
   /// EndpointConfig::tls for connections that come from now on.
@@ -66,6 +67,7 @@ class Endpoint {
   Task<void> do_prepare_bucket(std::string name, std::optional<store::AnonymousAccess> anonymous);
   Task<void> do_stop(Duration grace);
   Task<Counts> do_count();
+  Task<std::vector<ConnectionFacts>> do_list_connections();
   Task<std::vector<ShardFacts>> do_observe();
   void deal(const Ticket& ticket, const std::string& peer);
 

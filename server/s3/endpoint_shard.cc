@@ -90,6 +90,13 @@ void EndpointShard::adopt(const Ticket& ticket, const std::string& peer) {
   started.start();
 }
 
+std::vector<ConnectionFacts> EndpointShard::list_connections() const {
+  std::vector<ConnectionFacts> all;
+  for (const auto& [id, connection] : connections_)
+    all.push_back({.shard = index_, .peer = std::string(connection->peer())});
+  return all;
+}
+
 Future<void> EndpointShard::drain(Time deadline) { return spawn(wait_until_empty(deadline)); }
 
 Task<void> EndpointShard::wait_until_empty(Time deadline) {

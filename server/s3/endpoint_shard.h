@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "lib/engine/blocking.h"
 #include "lib/wire/http/date.h"
@@ -58,6 +59,7 @@ class EndpointShard {
 
   void adopt(const Ticket& ticket, const std::string& peer);
   std::size_t connections() const noexcept { return connections_.size(); }
+  std::vector<ConnectionFacts> list_connections() const;
   /// Ends every connection, then the store's part.
   Future<void> drain(Time deadline);
   void connection_gone(Connection& connection);

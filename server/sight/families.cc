@@ -159,7 +159,7 @@ void write_target(Exposition& out, const std::vector<nvmf::ShardFacts>& shards,
     net::Traffic& sum = traffic[volume.name];
     for (const Facts& facts : shards) {
       for (const Facts::Volume& part : facts.volumes) {
-        if (part.nqn == volume.nqn) sum += part.traffic;
+        if (part.uuid == volume.uuid) sum += part.traffic;
       }
     }
   }
@@ -225,6 +225,28 @@ void write_endpoint(Exposition& out, const std::vector<s3server::ShardFacts>& sh
   gauge("netstor_object_store_bytes", "The sizes of all versions together.", usage.bytes);
   gauge("netstor_object_store_stored_bytes", "What versions and unfinished uploads take in the data files.",
         usage.stored_bytes);
+}
+
+void write_hosts(Exposition& out, const std::vector<nvmf::ConnectionFacts>& hosts) {
+  out.family("netstor_nvme_connection", Exposition::gauge,
+             "A queue of a host; names as far as it said them.");
+  for (const nvmf::ConnectionFacts& each : hosts) {
+    const std::string shard = std::to_string(each.shard), id = shard + '-' + std::to_string(each.id);
+    const std::string queue = std::to_string(each.qid);
+    out.sample({{"shard", shard},
+                {"id", id},
+                {"peer", each.peer},
+                {"host", each.host_nqn},
+                {"subsystem", each.subsystem_nqn},
+                {"queue", queue}},
+               std::uint64_t{1});
+  }
+}
+
+void write_clients(Exposition& out, const std::vector<s3server::ConnectionFacts>& clients) {
+  out.family("netstor_s3_connection", Exposition::gauge, "A client's connection.");
+  for (const s3server::ConnectionFacts& each : clients)
+    out.sample({{"shard", std::to_string(each.shard)}, {"peer", each.peer}}, std::uint64_t{1});
 }
 
 }  // namespace netstor::sight

@@ -5,12 +5,16 @@
 
 #include <netstor/metrics.h>
 
+#include <array>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "server/net/warnings.h"
+#include "server/nvmf/connection.h"
 #include "server/nvmf/counters.h"
+#include "server/s3/connection.h"
 #include "server/s3/counters.h"
 #include "server/sight/exposition.h"
 #include "server/store/object_store.h"
@@ -29,12 +33,16 @@ void write_loops(Exposition& out, const std::vector<LoopFacts>& loops);
 /// A volume as the operator knows it.
 struct VolumeFacts {
   std::string name;
-  std::string nqn;
+  std::array<std::byte, 16> uuid{};  ///< by which what hosts did in any subsystem is told to be its
   std::uint64_t size_bytes = 0;
   std::optional<std::uint64_t> used_bytes;  ///< of the medium; nothing for what has none
 };
 void write_target(Exposition& out, const std::vector<nvmf::ShardFacts>& shards,
                   const std::vector<VolumeFacts>& volumes);
+
+/// Who is connected, one sample each.
+void write_hosts(Exposition& out, const std::vector<nvmf::ConnectionFacts>& hosts);
+void write_clients(Exposition& out, const std::vector<s3server::ConnectionFacts>& clients);
 
 void write_endpoint(Exposition& out, const std::vector<s3server::ShardFacts>& shards,
                     const store::ObjectUsage& usage);

@@ -92,6 +92,7 @@ class Server:
             time.sleep(0.02)
         nvme, s3, self.port = map(int, ports.read_text().split())
         self.volume = f"nvme+tcp://127.0.0.1:{nvme}/{NQN}:v"
+        self.s3_port = s3
         self.bucket = f"http://127.0.0.1:{s3}/photos"
 
     def get(self, path):
@@ -172,6 +173,56 @@ class Sight(unittest.TestCase):
         self.assertGreater(grew("netstor_shard_seconds_total", state="busy"), 0)
         self.assertGreater(after.sum("netstor_shard_allocations_total"), 0)
         self.assertGreater(after.sum("netstor_copied_bytes_total"), 0)
+
+    def test_what_an_operator_makes_is_seen(self):
+        server = self.serve()
+
+        def admin(*words):
+            answer = call(OPTIONS.tool, "admin", *words, "--socket", server.folder / "state" / "admin.sock")
+            if "was built without" in answer.err:
+                self.skipTest("no admin service in this build")
+            self.assertEqual(answer.code, 0, answer.err)
+        admin("volume", "create", "late", "4MiB")
+        admin("volume", "create", "elsewhere", "4MiB", "--detached")
+        admin("subsystem", "create", NQN + ":both")
+        admin("subsystem", "attach", NQN + ":both", "elsewhere")
+        admin("subsystem", "attach", NQN + ":both", "late")
+        for place, size in ((":late", 4096), (":both?ns=1", 8192), (":both?ns=2", 16384)):
+            data = bytes(size)
+            uri = server.volume.removesuffix(":v") + place
+            self.assertEqual(call(OPTIONS.tool, "write", uri, stdin=data).code, 0)
+        seen = server.scrape()
+        for name, size in (("late", 4096 + 16384), ("elsewhere", 8192), ("v", 0)):
+            with self.subTest(name):
+                self.assertEqual(seen.sum("netstor_volume_bytes_total", volume=name, direction="write"), size)
+        admin("volume", "rename", "late", "later")
+        admin("volume", "delete", "elsewhere")
+        seen = server.scrape()
+        self.assertIsNone(seen.sum("netstor_volume_size_bytes", volume="elsewhere"))
+        self.assertIsNone(seen.sum("netstor_volume_size_bytes", volume="late"))
+        self.assertEqual(seen.sum("netstor_volume_size_bytes", volume="later"), 4 * MIB)
+        top = call(OPTIONS.tool, "top", f"http://127.0.0.1:{server.port}", "--json", "--interval", "0.1").json
+        self.assertEqual([each["name"] for each in top["volumes"]], ["later", "v"])
+
+    def test_who_is_connected_is_listed(self):
+        server = self.serve()
+        host = "nqn.2026-01.org.example:seen"
+        # It reads from an input that does not end yet.
+        with subprocess.Popen([OPTIONS.tool, "write", server.volume, "--host-nqn", host],
+                              stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as writing:
+            try:
+                self.eventually(lambda: f'host="{host}"' in server.get("/connections")[2], "the host")
+                with socket.create_connection(("127.0.0.1", server.s3_port)) as client:
+                    peer = "%s:%d" % client.getsockname()
+                    self.eventually(lambda: peer in server.get("/connections")[2], "the client")
+                self.eventually(lambda: peer not in server.get("/connections")[2], "the client's end")
+                url = f"http://127.0.0.1:{server.port}"
+                top = call(OPTIONS.tool, "top", url, "--json", "--interval", "0.1")
+                self.assertEqual({(each["host"], each["subsystem"]) for each in top.json["connections"]},
+                                 {(host, NQN + ":v")})
+            finally:
+                writing.stdin.close()
 
     def test_counters_only_grow(self):
         server = self.serve()

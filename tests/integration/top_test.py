@@ -48,13 +48,22 @@ def scrape(looks):
     return "\n".join(lines) + "\n"
 
 
+HOST, OTHER = (f"nqn.2014-08.org.nvmexpress:uuid:{digit * 8}-0000-0000-0000-000000000000" for digit in "12")
+# A host with two queues, another from the same machine, and a client of buckets.
+CONNECTIONS = "".join(
+    f'netstor_nvme_connection{{shard="0",id="0-{number}",peer="10.0.0.5:{4000 + number}",host="{host}",'
+    f'subsystem="nqn.2026-01.io.netstor:plain",queue="{queue}"}} 1\n'
+    for number, (host, queue) in enumerate(((HOST, 0), (HOST, 1), (OTHER, 0)))
+) + 'netstor_s3_connection{shard="1",peer="[fd00::7]:51000"} 1\n'
+
+
 class Service(http.server.BaseHTTPRequestHandler):
     looks = 0
 
     def do_GET(self):
         Service.looks += 1
-        body = scrape(Service.looks).encode()
-        self.send_response(200 if self.path == "/metrics" else 404)
+        body = (CONNECTIONS if self.path == "/connections" else scrape(Service.looks)).encode()
+        self.send_response(200 if self.path in ("/metrics", "/connections") else 404)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -85,11 +94,13 @@ class Top(tool_support.Case):
         self.assertEqual((read["operation"], read["p50_s"], read["p99_s"]),
                          ("read", 0.000131072, 0.001048576))
         self.assertEqual(view["shards"][0]["in_flight"], 7)
+        self.assertEqual([(each["peer"], each["host"], each["connections"]) for each in view["connections"]],
+                         [("10.0.0.5", HOST, 2), ("10.0.0.5", OTHER, 1), ("[fd00::7]", "", 1)])
 
     def test_tables(self):
         out = self.succeed(call(OPTIONS.tool, "top", self.url, "--once", "--interval", "0.1")).out
         for word in ("netstord 9.8.7", "ready", "2 h 1 min", "VOLUME", "plain", "BUCKET", "photos",
-                     "nvme read", "≤ 131 µs", "SHARD"):
+                     "nvme read", "≤ 131 µs", "SHARD", "FROM", "10.0.0.5", HOST[-20:]):
             self.assertIn(word, out)
         self.assertNotIn("\033", out)
         self.assertLessEqual(max(len(line) for line in out.splitlines()), 80, out)

@@ -149,12 +149,23 @@ Result<Scrape> Scrape::parse(std::string_view text, Time at) {
 }
 
 Result<Scrape> Scrape::fetch(const std::string& url, Duration timeout) {
+  return fetch_page(url, nullptr, timeout);
+}
+
+Result<Scrape> Scrape::fetch_connections(const std::string& url, Duration timeout) {
+  auto connections = fetch_page(url, "/connections", timeout);
+  if (!connections && connections.error().kind() == ErrorKind::not_found) return Scrape();
+  return connections;
+}
+
+Result<Scrape> Scrape::fetch_page(const std::string& url, const char* page, Duration timeout) {
   auto uri = Uri::parse(url);
   if (!uri || uri->scheme != "http" || uri->host.empty())
     return usage_error(url + " is no address of metrics",
                        "http://HOST:PORT, as netstord --metrics-listen has it");
   if (uri->port == 0) uri->port = 9420;
-  const std::string path = uri->path.empty() || uri->path == "/" ? "/metrics" : uri->path;
+  const bool bare = uri->path.empty() || uri->path == "/";
+  const std::string path = page != nullptr ? page : bare ? "/metrics" : uri->path;
   const Time began = std::chrono::steady_clock::now();
   auto answer = ask(*uri, path, began + timeout);
   if (!answer) return std::move(answer).error();
@@ -162,7 +173,8 @@ Result<Scrape> Scrape::fetch(const std::string& url, Duration timeout) {
   if (!answer->starts_with("HTTP/1.") || head == std::string::npos)
     return Error(ErrorKind::protocol, url + ": does not answer in HTTP");
   if (answer->compare(9, 3, "200") != 0)
-    return Error(ErrorKind::protocol, url + ": " + answer->substr(9, answer->find("\r\n") - 9));
+    return Error(answer->compare(9, 3, "404") == 0 ? ErrorKind::not_found : ErrorKind::protocol,
+                 url + ": " + answer->substr(9, answer->find("\r\n") - 9));
   return parse(std::string_view(*answer).substr(head + 4), began);
 }
 

@@ -28,6 +28,8 @@ class Scrape {
   /// `url`: http://HOST:PORT, with or without /metrics behind it. Errors: those of the connection; protocol:
   /// not what was expected; timed_out.
   static Result<Scrape> fetch(const std::string& url, Duration timeout);
+  /// Who is connected there. Of a server that does not tell, nobody.
+  static Result<Scrape> fetch_connections(const std::string& url, Duration timeout);
 
   /// In their order; none when there is no such metric.
   const std::vector<Sample>& samples(const std::string& name) const;
@@ -37,6 +39,8 @@ class Scrape {
   Time at() const noexcept { return at_; }
 
  private:
+  static Result<Scrape> fetch_page(const std::string& url, const char* page, Duration timeout);
+
   std::map<std::string, std::vector<Sample>> samples_;
   Time at_{};
 };

@@ -125,8 +125,25 @@ void add_operations(json& list, const Change& change, const std::string& protoco
   }
 }
 
+/// A host's queues to a subsystem are one, and so are a client's connections: by the address that they come
+/// from.
+json connections_of(const Scrape& connections) {
+  std::map<std::array<std::string, 3>, unsigned> found;
+  const auto add = [&](const Sample& each) {
+    const std::string_view peer = each.label("peer");
+    ++found[{std::string(peer.substr(0, peer.rfind(':'))), std::string(each.label("host")),
+             std::string(each.label("subsystem"))}];
+  };
+  for (const Sample& each : connections.samples("netstor_nvme_connection")) add(each);
+  for (const Sample& each : connections.samples("netstor_s3_connection")) add(each);
+  json list = json::array();
+  for (const auto& [who, count] : found)
+    list.push_back({{"peer", who[0]}, {"host", who[1]}, {"subsystem", who[2]}, {"connections", count}});
+  return list;
+}
+
 /// All that is shown, as values.
-json view_of(const Change& change) {
+json view_of(const Change& change, const Scrape& connections) {
   const Scrape& now = change.now();
   json view;
   const auto& builds = now.samples("netstor_build_info");
@@ -148,6 +165,7 @@ json view_of(const Change& change) {
   for (const char* list : {"operations", "volumes", "buckets", "shards"}) view[list] = json::array();
   add_operations(view["operations"], change, "nvme");
   add_operations(view["operations"], change, "s3");
+  view["connections"] = connections_of(connections);
   for (const std::string& name : change.values("netstor_volume_size_bytes", "volume")) {
     json volume = traffic_of(change, "volume", name);
     volume["size_bytes"] = now.sum("netstor_volume_size_bytes", {{"volume", name}});
@@ -222,8 +240,8 @@ class Text {
     const std::size_t first = all.find('\n');
     out_ << '\n' << strong(terminal_, all.substr(0, first)) << all.substr(first);
   }
-  void more(std::size_t all, std::size_t shown) {
-    if (all > shown) out_ << faint(terminal_, "… and " + std::to_string(all - shown) + " less busy") << '\n';
+  void more(std::size_t all, std::size_t shown, const std::string& what = "less busy") {
+    if (all > shown) out_ << faint(terminal_, "… and " + std::to_string(all - shown) + " " + what) << '\n';
   }
   void traffic(const std::string& title, const json& list, std::size_t most, bool sizes) {
     if (list.empty()) return;
@@ -265,6 +283,27 @@ void print_head(const json& view, const std::string& url, const Terminal& termin
       << count_text(view["warnings_per_s"].get<double>()) << "/s\n";
 }
 
+/// As many as there is room for. What names begin with they have in common: their ends tell them apart.
+void print_connections(const json& view, std::size_t room, Text& text) {
+  constexpr std::size_t kNameColumns = 28;
+  const auto end_of = [](const json& name) {
+    const auto whole = name.get<std::string>();
+    return whole.size() <= kNameColumns ? whole : "…" + whole.substr(whole.size() - kNameColumns + 1);
+  };
+  const json& list = view["connections"];
+  if (list.empty() || room == 0) return;
+  std::vector<std::vector<std::string>> rows;
+  for (const json& each : list) {
+    if (rows.size() == room) break;
+    const bool host = !each["host"].get<std::string>().empty();
+    rows.push_back({each["peer"].get<std::string>(), host ? end_of(each["host"]) : "-",
+                    host ? end_of(each["subsystem"]) : "-",
+                    std::to_string(each["connections"].get<unsigned>())});
+  }
+  text.table("lllr", {"FROM", "HOST", "SUBSYSTEM", "COUNT"}, rows);
+  text.more(list.size(), rows.size(), "more");
+}
+
 std::string text_of(const json& view, const std::string& url, const Terminal& terminal, unsigned lines) {
   std::ostringstream out;
   print_head(view, url, terminal, out);
@@ -301,6 +340,10 @@ std::string text_of(const json& view, const std::string& url, const Terminal& te
   text.table("lrrrrrrrrr",
              {"SHARD", "BUSY", "POLL", "SLEEP", "NVME", "S3", "FLIGHT", "COPY B/S", "NEW/S", "CALLS/S"},
              rows);
+  // What is left of the screen is theirs.
+  const std::string above = out.str();
+  const auto used = static_cast<std::size_t>(std::ranges::count(above, '\n'));
+  print_connections(view, lines > used + 4 ? lines - used - 4 : 0, text);
   return out.str();
 }
 
@@ -328,7 +371,8 @@ Result<void> live(const Arguments& arguments, Scrape before) {
       shown.clear();
       continue;
     }
-    shown = text_of(view_of(Change(before, *now)), arguments.url, colors, Screen::size().rows);
+    const auto connections = Scrape::fetch_connections(arguments.url, timeout).value_or(Scrape());
+    shown = text_of(view_of(Change(before, *now), connections), arguments.url, colors, Screen::size().rows);
     screen.show(shown);
     before = *std::move(now);
   }
@@ -344,7 +388,8 @@ Result<void> run(const Arguments& arguments) {
   if (!tables) return live(arguments, std::move(before));
   std::this_thread::sleep_for(std::chrono::duration<double>(arguments.interval_s));
   NETSTOR_TRY_RETURN(const Scrape now, Scrape::fetch(arguments.url, timeout));
-  const json view = view_of(Change(before, now));
+  NETSTOR_TRY_RETURN(const Scrape connections, Scrape::fetch_connections(arguments.url, timeout));
+  const json view = view_of(Change(before, now), connections);
   if (arguments.json)
     std::cout << view.dump(2, ' ', false, json::error_handler_t::replace) << '\n';
   else
