@@ -90,8 +90,10 @@ class MessageLink {
   virtual void observe(MessageObserver& observer) noexcept = 0;
   virtual Submit submit(MessageOp& op) = 0;
   /// Lets the peer into `memory`, to read or to write, before any operation that is submitted afterwards.
-  /// Nothing where the memory is not registered, or no place is left.
-  virtual std::optional<RemoteMemory> open_window(std::uint16_t window, iovec memory, bool writable) = 0;
+  /// Nothing where the memory is not registered, or no place is left. `opened`, unless it is null or nothing
+  /// is answered, completes when the window is open: for who tells the peer of it by another way.
+  virtual std::optional<RemoteMemory> open_window(std::uint16_t window, iovec memory, bool writable,
+                                                  MessageOp* opened) = 0;
   /// The peer has left it by itself (message_came()).
   virtual void window_ended(std::uint16_t window) noexcept = 0;
   /// Windows end one by one, and by the peer's word, too. Otherwise open_window() shows a key of the whole

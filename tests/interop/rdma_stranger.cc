@@ -169,7 +169,7 @@ int play_host(const Address& address, const std::string& what) {
       const MutableBytes opening = what == "range"
                                        ? stranger.memory_.bytes().last(nvme::kConnectDataBytes / 2)
                                        : stranger.memory_.bytes().first(nvme::kConnectDataBytes);
-      const auto opened = stranger.link_->open_window(0, {opening.data(), opening.size()}, false);
+      const auto opened = stranger.link_->open_window(0, {opening.data(), opening.size()}, false, nullptr);
       where = opened->address;
       key = opened->key;
     }

@@ -135,7 +135,7 @@ bool RdmaConnection::place_in_arena(Place& place, nvme::HostRequest& request) {
 bool RdmaConnection::open(Place& place, iovec memory, const nvme::HostRequest& request,
                           nvme::SglDescriptor& where) {
   const bool writable = request.transfer == Transfer::from_controller;
-  const auto opened = link_->open_window(place.slot, memory, writable);
+  const auto opened = link_->open_window(place.slot, memory, writable, nullptr);
   if (!opened) return false;
   where = nvme::keyed_data_block(opened->address, request.length, opened->key, link_->has_windows());
   return true;

@@ -62,7 +62,7 @@ Result<std::unique_ptr<Card>> Card::make(ibv_context* context) {
 Card::~Card() {
   NETSTOR_ASSERT(links_.empty());
   if (shared_queue_ != nullptr) ::ibv_destroy_srq(shared_queue_);
-  while (!registrations_.empty()) remove_memory(registrations_.back().begin);
+  while (!registrations_.empty()) remove_memory({registrations_.back().begin, registrations_.back().size});
   for (std::byte* const chunk : chunks_) ::munmap(chunk, std::size_t{kChunk} * shared_bytes_);
   if (queue_ != nullptr) ::ibv_destroy_cq(queue_);
   if (channel_ != nullptr) ::ibv_destroy_comp_channel(channel_);
@@ -84,16 +84,24 @@ Result<void> Card::add_memory(MutableBytes memory) {
   if (iwarp()) access |= IBV_ACCESS_REMOTE_WRITE;  // what a read of iWARP's brings comes as a write
   ibv_mr* const region = ::ibv_reg_mr(domain_, memory.data(), memory.size(), access);
   if (region == nullptr) return refused(errno, "register memory");
-  const auto at =
-      std::upper_bound(registrations_.begin(), registrations_.end(), memory.data(),
-                       [](const std::byte* key, const Registration& each) { return key < each.begin; });
+  const auto at = std::upper_bound(
+      registrations_.begin(), registrations_.end(), memory, [](MutableBytes key, const Registration& each) {
+        return std::pair(key.data(), key.size()) < std::pair(each.begin, each.size);
+      });
   registrations_.insert(at, {.begin = memory.data(), .size = memory.size(), .region = region});
   return {};
 }
 
-void Card::remove_memory(const void* begin) noexcept {
-  const auto found = std::find_if(registrations_.begin(), registrations_.end(),
-                                  [=](const Registration& each) { return each.begin == begin; });
+bool Card::has_memory(MutableBytes memory) const noexcept {
+  return std::ranges::any_of(registrations_, [=](const Registration& each) {
+    return each.begin == memory.data() && each.size == memory.size();
+  });
+}
+
+void Card::remove_memory(MutableBytes memory) noexcept {
+  const auto found = std::ranges::find_if(registrations_, [=](const Registration& each) {
+    return each.begin == memory.data() && each.size == memory.size();
+  });
   if (found == registrations_.end()) return;
   if (found->open != nullptr) ::ibv_dereg_mr(found->open);
   ::ibv_dereg_mr(found->region);

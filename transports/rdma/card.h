@@ -38,7 +38,8 @@ class Card {
 
   // ---- Memory. What is registered may be named in work requests; a peer reaches none of it.
   Result<void> add_memory(MutableBytes memory);
-  void remove_memory(const void* begin) noexcept;
+  void remove_memory(MutableBytes memory) noexcept;
+  bool has_memory(MutableBytes memory) const noexcept;
   /// Null where the range is not inside one registration.
   ibv_mr* find(const void* begin, std::size_t size) const noexcept;
   /// The same, for a peer to reach as a whole: on cards without windows; made when first asked for.
@@ -90,7 +91,7 @@ class Card {
   bool armed_ = false;
   unsigned ends_window_flags_ = IBV_WC_WITH_INV;
   unsigned reserved_ = 0;
-  std::vector<Registration> registrations_;  // in order of begin
+  std::vector<Registration> registrations_;  // in order of begin, then size
   std::unordered_map<std::uint32_t, RdmaLink*> links_;
   std::array<ibv_wc, kBatch> batch_{};
   unsigned waiting_ = 0;  // in batch_, found by arm()

@@ -220,31 +220,33 @@ void RdmaLink::submit_transfer(MessageOp& op) noexcept {
   }
 }
 
-std::optional<RemoteMemory> RdmaLink::open_window(std::uint16_t window, iovec memory, bool writable) {
+std::optional<RemoteMemory> RdmaLink::open_window(std::uint16_t window, iovec memory, bool writable,
+                                                  MessageOp* opened) {
   if (state_ != State::open) return std::nullopt;
   const auto address = reinterpret_cast<std::uintptr_t>(memory.iov_base);
-  Window& opened = windows_[window];
+  Window& mine = windows_[window];
   if (!has_windows()) {
     const ibv_mr* const region = card_.find_open(memory.iov_base, memory.iov_len);
     if (region == nullptr) return std::nullopt;
-    opened.key = region->rkey;
+    mine.key = region->rkey;
+    if (opened != nullptr) port_.finish(*opened, OpResult::success());
     return RemoteMemory{.address = address, .key = region->rkey};
   }
   ibv_mr* const region = card_.find(memory.iov_base, memory.iov_len);
   if (region == nullptr || room() == 0) return std::nullopt;
-  NETSTOR_ASSERT(opened.key == 0);
-  opened.last_key = ::ibv_inc_rkey(opened.last_key);
-  opened.key = opened.last_key;
-  ibv_send_wr& request = next_work(nullptr);
+  NETSTOR_ASSERT(mine.key == 0);
+  mine.last_key = ::ibv_inc_rkey(mine.last_key);
+  mine.key = mine.last_key;
+  ibv_send_wr& request = next_work(opened);
   request.opcode = IBV_WR_BIND_MW;
-  request.bind_mw.mw = opened.window;
-  request.bind_mw.rkey = opened.key;
+  request.bind_mw.mw = mine.window;
+  request.bind_mw.rkey = mine.key;
   request.bind_mw.bind_info = {
       .mr = region,
       .addr = address,
       .length = memory.iov_len,
       .mw_access_flags = static_cast<unsigned>(writable ? IBV_ACCESS_REMOTE_WRITE : IBV_ACCESS_REMOTE_READ)};
-  return RemoteMemory{.address = address, .key = opened.key};
+  return RemoteMemory{.address = address, .key = mine.key};
 }
 
 void RdmaLink::give_back(std::uint32_t receive) noexcept {
@@ -423,7 +425,7 @@ void RdmaLink::take_apart() noexcept {
     ::rdma_destroy_qp(id_);
   }
   if (memory_ != nullptr) {
-    card_.remove_memory(memory_);
+    card_.remove_memory({memory_, memory_bytes_});
     ::munmap(std::exchange(memory_, nullptr), memory_bytes_);
   }
   card_.release(std::exchange(reserved_, 0));

@@ -34,7 +34,8 @@ class RdmaLink final : public MessageLink, public Listening {
 
   void observe(MessageObserver& observer) noexcept override { observer_ = &observer; }
   Submit submit(MessageOp& op) override;
-  std::optional<RemoteMemory> open_window(std::uint16_t window, iovec memory, bool writable) override;
+  std::optional<RemoteMemory> open_window(std::uint16_t window, iovec memory, bool writable,
+                                          MessageOp* opened) override;
   void window_ended(std::uint16_t window) noexcept override { windows_[window].key = 0; }
   bool has_windows() const noexcept override { return card_.has_windows(); }
   bool reaches(const iovec* pieces, unsigned piece_count) const noexcept override;

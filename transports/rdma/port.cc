@@ -175,25 +175,32 @@ Result<Card*> RdmaPort::card(ibv_context* device) {
   }
   NETSTOR_TRY_RETURN(std::unique_ptr<Card> made, Card::make(device));
   for (const MutableBytes memory : registered_) {
-    if (!made->add_memory(memory)) ++context_.metrics().registrations_degraded;
+    if (!made->has_memory(memory) && !made->add_memory(memory)) ++context_.metrics().registrations_degraded;
   }
   NETSTOR_CHECK_RETURN(watch(made->fd()));
   cards_.push_back(std::move(made));
   return cards_.back().get();
 }
 
-// What a card refuses is copied instead.
+// What a card refuses is copied instead. The same memory may be registered by several, for as long as each of
+// them needs it.
 Result<void> RdmaPort::register_memory(MutableBytes memory) {
   for (const auto& card : cards_) {
-    if (!card->add_memory(memory)) ++context_.metrics().registrations_degraded;
+    if (!card->has_memory(memory) && !card->add_memory(memory)) ++context_.metrics().registrations_degraded;
   }
   registered_.push_back(memory);
   return {};
 }
 
 void RdmaPort::forget_memory(MutableBytes memory) noexcept {
-  for (const auto& card : cards_) card->remove_memory(memory.data());
-  std::erase_if(registered_, [=](MutableBytes each) { return each.data() == memory.data(); });
+  const auto same = [=](MutableBytes each) {
+    return each.data() == memory.data() && each.size() == memory.size();
+  };
+  const auto one = std::ranges::find_if(registered_, same);
+  if (one == registered_.end()) return;
+  registered_.erase(one);
+  if (std::ranges::any_of(registered_, same)) return;
+  for (const auto& card : cards_) card->remove_memory(memory);
 }
 
 // ---- Connections.
