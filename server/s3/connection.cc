@@ -6,6 +6,7 @@
 #include "lib/wire/s3/xml.h"
 #include "server/s3/endpoint_shard.h"
 #include "server/s3/exchange.h"
+#include "server/s3/rdma_session.h"
 
 namespace netstor::s3server {
 
@@ -58,6 +59,9 @@ Task<void> Connection::answer() {
   co_return std::move(answered);
 }
 
-void Connection::over() noexcept { shard_.connection_gone(*this); }
+void Connection::over() noexcept {
+  if (rdma_ != nullptr) rdma_->end();
+  shard_.connection_gone(*this);
+}
 
 }  // namespace netstor::s3server

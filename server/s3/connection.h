@@ -10,6 +10,7 @@
 namespace netstor::s3server {
 
 class EndpointShard;
+class RdmaSession;
 
 /// A connection as an operator sees it.
 struct ConnectionFacts {
@@ -23,6 +24,10 @@ class Connection final : public net::HttpConnection {
 
   std::uint64_t id() const noexcept { return id_; }
   EndpointShard& shard() noexcept { return shard_; }
+  /// Over which payload may go; null where there is none (any more). It belongs to the shard.
+  RdmaSession* rdma() noexcept { return rdma_; }
+  void use_rdma(RdmaSession& session) noexcept { rdma_ = &session; }
+  void forget_rdma() noexcept { rdma_ = nullptr; }
 
  private:
   Task<void> answer() override;
@@ -30,6 +35,7 @@ class Connection final : public net::HttpConnection {
 
   EndpointShard& shard_;
   const std::uint64_t id_;
+  RdmaSession* rdma_ = nullptr;
 };
 
 }  // namespace netstor::s3server

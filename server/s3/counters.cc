@@ -56,6 +56,7 @@ std::string_view to_string(Operation operation) noexcept {
                                          "CompleteMultipartUpload",
                                          "AbortMultipartUpload",
                                          "ListParts",
+                                         "OpenRdmaSession",
                                          "other"};
   static_assert(std::size(kNames) == kOperations);
   return kNames[static_cast<std::size_t>(operation)];
@@ -75,8 +76,12 @@ Exchange::Count::~Count() {
   const Duration took = exchange_.shard_.loop().now() - arrived_;
   const Route& route = exchange_.route_;
   counters.requests[static_cast<std::size_t>(route.operation)].record(took);
-  const std::uint64_t in = exchange_.connection_.bytes_in() - bytes_in_;
-  const std::uint64_t out = exchange_.connection_.bytes_out() - bytes_out_;
+  const std::uint64_t in = exchange_.connection_.bytes_in() - bytes_in_ + exchange_.rdma_in_;
+  const std::uint64_t out = exchange_.connection_.bytes_out() - bytes_out_ + exchange_.rdma_out_;
+  counters.rdma_reads += exchange_.rdma_out_ != 0;
+  counters.rdma_writes += exchange_.rdma_in_ != 0;
+  counters.rdma_bytes_in += exchange_.rdma_in_;
+  counters.rdma_bytes_out += exchange_.rdma_out_;
   counters.bytes_in += in;
   counters.bytes_out += out;
   if (exchange_.connection_.gone()) ++counters.lost;

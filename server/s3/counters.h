@@ -28,6 +28,12 @@ struct Counters {
   std::uint64_t lost = 0;       ///< requests whose client went away before the end of the answer
   std::uint64_t accepted = 0;
   std::uint64_t turned_away = 0;  ///< connections beyond the limit
+  std::uint64_t rdma_sessions = 0;
+  std::uint64_t rdma_reads = 0;     ///< requests whose payload went by RDMA
+  std::uint64_t rdma_writes = 0;    ///< and came by it
+  std::uint64_t rdma_bytes_in = 0;  ///< also in bytes_in, as its payload
+  std::uint64_t rdma_bytes_out = 0;
+  std::uint64_t rdma_refused = 0;  ///< sessions and tokens declined or refused, transfers that failed
   /// A kind costs an allocation the first time it happens.
   std::map<s3::ErrorCode, std::uint64_t> errors{};
   std::map<s3::ErrorCode, std::uint64_t> failed_authentications{};

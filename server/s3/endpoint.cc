@@ -47,6 +47,9 @@ Result<void> Endpoint::make_shard(unsigned index) {
 Future<Address> Endpoint::listen(Address address) {
   return runtime_.shard(0).run_on([this, address = std::move(address)] { return do_listen(address); });
 }
+Future<Address> Endpoint::listen_rdma(Address address) {
+  return runtime_.shard(0).run_on([this, address = std::move(address)] { return do_listen_rdma(address); });
+}
 Future<void> Endpoint::prepare_bucket(std::string name, std::optional<store::AnonymousAccess> anonymous) {
   return runtime_.shard(0).run_on(
       [this, name = std::move(name), anonymous] { return do_prepare_bucket(name, anonymous); });
@@ -116,6 +119,45 @@ void Endpoint::deal(const Ticket& ticket, const std::string& peer) {
   next_shard_ = (next_shard_ + 1) % static_cast<unsigned>(shards_.size());
   EndpointShard* const shard = shards_[next_shard_];
   runtime_.shard(next_shard_).run_on([shard, ticket, peer] { shard->adopt(ticket, peer); }).detach();
+}
+
+// Every shard has connections, and may have a session of each.
+Task<Address> Endpoint::do_listen_rdma(Address address) {
+  auto preparing = net::on_all_shards(runtime_, shards_, [](EndpointShard& shard) -> Result<void> {
+    NETSTOR_CHECK_RETURN(shard.use_messages());
+    return ok();
+  });
+  NETSTOR_CHECK(co_await std::move(preparing));
+  NETSTOR_TRY(MessagePort* const port, shards_[0]->use_messages());
+  NETSTOR_TRY(std::unique_ptr<Listener> listener, port->listen(address));
+  auto acceptor = std::make_unique<net::Acceptor>(
+      shards_[0]->loop(), std::move(listener),
+      [this](const Ticket& ticket, const std::string& peer) { deal_messages(ticket, peer); },
+      config_.warnings);
+  const Address bound = acceptor->address();
+  acceptor->start();
+  acceptors_.push_back(std::move(acceptor));
+  const bool everywhere = address.host == "0.0.0.0" || address.host == "::";
+  const Address offered{.host = everywhere ? "" : address.host, .port = bound.port};
+  auto offering = net::on_all_shards(runtime_, shards_, [offered](EndpointShard& shard) {
+    shard.offer_rdma(offered);
+    return ok();
+  });
+  NETSTOR_CHECK(co_await std::move(offering));
+  co_return bound;
+}
+
+void Endpoint::deal_messages(const Ticket& ticket, const std::string& peer) {
+  MessagePort& port = **shards_[0]->use_messages();
+  s3::RdmaStatus refusal = s3::RdmaStatus::ticket;
+  const auto greeting = s3::decode_rdma_greeting(port.asked(ticket).view(), refusal);
+  if (!greeting) return port.refuse_messages(ticket, encode(refusal));
+  const unsigned index = EndpointShard::shard_of(greeting->session);
+  if (index >= shards_.size()) return port.refuse_messages(ticket, encode(s3::RdmaStatus::ticket));
+  EndpointShard* const shard = shards_[index];
+  runtime_.shard(index)
+      .run_on([shard, ticket, greeting = *greeting, peer] { shard->adopt_messages(ticket, greeting, peer); })
+      .detach();
 }
 
 Task<void> Endpoint::do_prepare_bucket(std::string name, std::optional<store::AnonymousAccess> anonymous) {

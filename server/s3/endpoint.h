@@ -32,6 +32,10 @@ class Endpoint {
 
   /// Answers the address with the port that was chosen where 0 was asked for.
   Future<Address> listen(Address address);
+  /// Offers payload by RDMA (docs/formats/s3-rdma.md), over connections that come there. Once. `host` of an
+  /// RDMA device, or 0.0.0.0 or [::] for all: then clients come where they have come by HTTP. Errors: those
+  /// of the driver for RDMA.
+  Future<Address> listen_rdma(Address address);
   /// A bucket, made when it is not there, with this access for everybody.
   Future<void> prepare_bucket(std::string name, std::optional<store::AnonymousAccess> anonymous);
   /// No new connections; requests under way are answered, for `grace` at most; then everything is closed.
@@ -64,12 +68,14 @@ class Endpoint {
   Endpoint(Runtime& runtime, EndpointConfig config, store::ObjectStore& store, Keys keys);
   Result<void> make_shard(unsigned index);
   Result<Address> do_listen(const Address& address);
+  Task<Address> do_listen_rdma(Address address);
   Task<void> do_prepare_bucket(std::string name, std::optional<store::AnonymousAccess> anonymous);
   Task<void> do_stop(Duration grace);
   Task<Counts> do_count();
   Task<std::vector<ConnectionFacts>> do_list_connections();
   Task<std::vector<ShardFacts>> do_observe();
   void deal(const Ticket& ticket, const std::string& peer);
+  void deal_messages(const Ticket& ticket, const std::string& peer);
 
   Runtime& runtime_;
   const EndpointConfig config_;

@@ -2,9 +2,13 @@
 
 #include "server/s3/endpoint_shard.h"
 
+#include <sys/random.h>
+
 #include <array>
+#include <cerrno>
 
 #include "lib/base/assert.h"
+#include "lib/base/bytes.h"
 #include "lib/base/encoding.h"
 #include "transports/tls_link.h"
 
@@ -13,8 +17,14 @@ namespace netstor::s3server {
 namespace {
 
 /// Freed from the run queue, so that nobody up the stack is inside it.
+template <class T>
 struct Burial : detail::Runnable {
-  std::unique_ptr<Connection> connection;
+  explicit Burial(std::unique_ptr<T> gone) : gone_(std::move(gone)) {
+    run = [](detail::Runnable& self) noexcept { delete static_cast<Burial*>(&self); };
+  }
+
+ private:
+  std::unique_ptr<T> gone_;
 };
 
 }  // namespace
@@ -32,7 +42,10 @@ EndpointShard::EndpointShard(unsigned index, PortContext& context, Port& port, c
       slow_limit_(config.slow_limit),
       request_id_(context.random()) {}
 
-EndpointShard::~EndpointShard() { NETSTOR_ASSERT(connections_.empty()); }
+EndpointShard::~EndpointShard() {
+  NETSTOR_ASSERT(connections_.empty() && sessions_.empty());
+  if (messages_ != nullptr) messages_->forget_memory(memory_.region());
+}
 
 std::string_view EndpointShard::date() {
   const auto now = wall_now();
@@ -65,12 +78,10 @@ void EndpointShard::adopt(const Ticket& ticket, const std::string& peer) {
   if (draining_) return port_.refuse(ticket);
   if (connections_.size() >= config_.connections_max) {
     ++counters_.turned_away;
-    if (config_.warnings != nullptr) {
-      config_.warnings->say(net::Warnings::Kind::connections_max, loop().now(), [&] {
-        return peer + ": refused, a shard serves " + std::to_string(config_.connections_max) +
-               " S3 connections already";
-      });
-    }
+    warn(net::Warnings::Kind::connections_max, [&] {
+      return peer + ": refused, a shard serves " + std::to_string(config_.connections_max) +
+             " S3 connections already";
+    });
     return port_.refuse(ticket);
   }
   Result<std::unique_ptr<Link>> link = port_.adopt(ticket);
@@ -104,7 +115,7 @@ Task<void> EndpointShard::wait_until_empty(Time deadline) {
   std::vector<Connection*> all;
   for (const auto& [id, connection] : connections_) all.push_back(connection.get());
   for (Connection* const each : all) each->drain(deadline);
-  while (!connections_.empty()) {
+  while (!connections_.empty() || !sessions_.empty()) {
     auto pause = sleep(std::chrono::milliseconds(1));
     auto paused = co_await std::move(pause);
     static_cast<void>(paused);
@@ -117,10 +128,60 @@ Task<void> EndpointShard::wait_until_empty(Time deadline) {
 void EndpointShard::connection_gone(Connection& connection) {
   const auto found = connections_.find(connection.id());
   if (found == connections_.end()) return;
-  auto* const burial = new Burial;
-  burial->run = [](detail::Runnable& self) noexcept { delete static_cast<Burial*>(&self); };
-  burial->connection = std::move(found->second);
+  auto* const burial = new Burial<Connection>(std::move(found->second));
   connections_.erase(found);
+  loop().push(*burial);
+}
+
+// ---- Payload by RDMA.
+
+Result<MessagePort*> EndpointShard::use_messages() {
+  if (messages_ != nullptr) return messages_;
+  NETSTOR_TRY_RETURN(Port* const port, context_.port("rdma"));
+  if (port->messages() == nullptr)
+    return Error(ErrorKind::unsupported, "the driver for RDMA has no messages");
+  NETSTOR_CHECK_RETURN(port->register_memory(memory_.region()));
+  messages_ = port->messages();
+  return messages_;
+}
+
+// A session is named after its shard, so that whoever accepts connections finds it; the rest is chance.
+Result<s3::RdmaOffer> EndpointShard::offer_session(Connection& connection, std::string access_key_id) {
+  s3::RdmaOffer offer{.port = rdma_at_.port,
+                      .seconds = static_cast<std::uint32_t>(
+                          std::chrono::duration_cast<std::chrono::seconds>(RdmaTerms::kTicketLife).count()),
+                      .bytes_max = RdmaTerms::kBytesMax,
+                      .host = rdma_at_.host};
+  for (s3::RdmaId* const each : {&offer.session, &offer.ticket}) {
+    if (::getrandom(each->data(), each->size(), 0) != static_cast<ssize_t>(each->size()))
+      return Error::system(errno, "random numbers");
+  }
+  store_be<std::uint16_t>(offer.session.data(), static_cast<std::uint16_t>(index_));
+  if (connection.rdma() != nullptr) connection.rdma()->end();
+  auto session =
+      std::make_unique<RdmaSession>(*this, connection, offer.session, offer.ticket, std::move(access_key_id));
+  connection.use_rdma(*session);
+  sessions_.emplace(offer.session, std::move(session));
+  return offer;
+}
+
+unsigned EndpointShard::shard_of(const s3::RdmaId& session) noexcept {
+  return load_be<std::uint16_t>(session.data());
+}
+
+void EndpointShard::adopt_messages(const Ticket& request, const s3::RdmaGreeting& greeting,
+                                   const std::string& peer) {
+  const auto found = sessions_.find(greeting.session);
+  if (found == sessions_.end() || draining_)
+    return messages_->refuse_messages(request, encode(s3::RdmaStatus::ticket));
+  found->second->answer(*messages_, request, greeting.ticket, peer);
+}
+
+void EndpointShard::session_gone(RdmaSession& session) {
+  const auto found = sessions_.find(session.terms().session());
+  if (found == sessions_.end()) return;
+  auto* const burial = new Burial<RdmaSession>(std::move(found->second));
+  sessions_.erase(found);
   loop().push(*burial);
 }
 

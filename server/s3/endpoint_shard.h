@@ -6,6 +6,7 @@
 #include <netstor/ext/driver.h>
 #include <netstor/task.h>
 
+#include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "server/s3/counters.h"
 #include "server/s3/keys.h"
 #include "server/s3/memory.h"
+#include "server/s3/rdma_session.h"
 #include "server/store/object_store.h"
 
 namespace netstor::s3server {
@@ -64,6 +66,25 @@ class EndpointShard {
   Future<void> drain(Time deadline);
   void connection_gone(Connection& connection);
 
+  // ---- Payload by RDMA.
+  /// Has the memory for objects registered with the cards, the first time.
+  Result<MessagePort*> use_messages();
+  /// From now on sessions are offered, to be taken up there.
+  void offer_rdma(const Address& at) { rdma_at_ = at; }
+  bool offers_rdma() const noexcept { return rdma_at_.port != 0; }
+  /// A new session of a connection, instead of the one that it has.
+  Result<s3::RdmaOffer> offer_session(Connection& connection, std::string access_key_id);
+  /// Which shard a session is of; of one that nobody offered any number.
+  static unsigned shard_of(const s3::RdmaId& session) noexcept;
+  void adopt_messages(const Ticket& request, const s3::RdmaGreeting& greeting, const std::string& peer);
+  void session_gone(RdmaSession& session);
+
+  /// `text()` is asked for only when it is said.
+  template <class Text>
+  void warn(net::Warnings::Kind kind, Text text) {
+    if (config_.warnings != nullptr) config_.warnings->say(kind, loop().now(), text);
+  }
+
  private:
   Task<void> wait_until_empty(Time deadline);
 
@@ -80,6 +101,9 @@ class EndpointShard {
   s3::Verifier verifier_;
   detail::BlockingThread hashing_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
+  std::map<s3::RdmaId, std::unique_ptr<RdmaSession>> sessions_;  // until nothing moves in them any more
+  MessagePort* messages_ = nullptr;
+  Address rdma_at_;  // port 0: no sessions are offered
   std::uint64_t last_connection_ = 0;
   std::uint64_t request_id_;
   http::DateText date_;

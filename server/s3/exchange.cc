@@ -22,6 +22,7 @@ Need need_of(Operation operation) {
   using Of = Need::Of;
   switch (operation) {
     case Operation::list_buckets:
+    case Operation::open_rdma_session:
     case Operation::not_implemented:
       return {.of = Of::nobody};
     case Operation::create_bucket:
@@ -72,6 +73,7 @@ Task<void> Exchange::run() {
     }
     answer_error(done.error());
   }
+  if (done && token_) answer_.add(s3::kRdmaReplyHeader, answer_.status);
   if (!replied_) {
     auto sending = send_answer();
     auto sent = co_await std::move(sending);
@@ -86,7 +88,8 @@ Result<void> Exchange::begin() {
     ++shard_.counters().failed_authentications[code_of(known.error())];
     return known;
   }
-  return authorize();
+  NETSTOR_CHECK_RETURN(authorize());
+  return examine_token();
 }
 
 // Who asks. A signature that is there has to be right, even where nobody asks for one.
@@ -155,7 +158,9 @@ Result<void> Exchange::authorize() const {
   }
   if (!allowed) return refusal(ErrorCode::access_denied);
   if (route_.operation == Operation::not_implemented) return refusal(ErrorCode::not_implemented);
-  if (!route_.bucket.empty() && route_.operation != Operation::create_bucket) {
+  const bool needs_none =
+      route_.operation == Operation::create_bucket || route_.operation == Operation::open_rdma_session;
+  if (!route_.bucket.empty() && !needs_none) {
     if (auto found = store().bucket(route_.bucket); !found) return std::move(found).error();
   }
   return ok();
@@ -190,6 +195,8 @@ Task<void> Exchange::dispatch() {
       return list_uploads();
     case Operation::delete_objects:
       return delete_objects();
+    case Operation::open_rdma_session:
+      return [](Exchange& self) -> Task<void> { co_return self.open_rdma_session(); }(*this);
     default:
       return dispatch_object();
   }

@@ -24,7 +24,12 @@ class Exchange {
   Task<void> run();
 
  private:
-  struct Plan;  // of a GET: which bytes
+  /// Which bytes of a GET are sent, after the head was filled in.
+  struct Plan {
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
+  };
+  struct Portions;  // of an object that goes by RDMA
   /// Of one request, from its begin to its end; counters.cc.
   class Count {
    public:
@@ -71,6 +76,17 @@ class Exchange {
   void describe_absent(const Error& error);
   Task<void> send_object(store::ObjectReader reader, Plan plan);
 
+  // exchange_rdma.cc
+  Result<void> open_rdma_session();
+  Result<void> examine_token();
+  Error refuse_rdma(unsigned status, std::string_view text);
+  Error rdma_failed();
+  MessageLink* rdma_link();
+  Task<void> push_object(store::ObjectReader reader, Plan plan);
+  Task<void> push_portions(store::ObjectReader& reader, Plan plan, Portions& portions);
+  Task<void> pull(Intake& intake, store::ObjectPut& put, std::size_t bytes_max);
+  Task<void> pull_portions(Intake& intake, store::ObjectPut& put, std::size_t bytes_max, Portions& portions);
+
   // exchange_put.cc
   Task<void> put_object();
   Task<void> copy_object();
@@ -113,6 +129,9 @@ class Exchange {
   std::shared_ptr<const User> user_;  // null: anonymous; keeps the keys of its time
   std::string payload_hash_;          // x-amz-content-sha256 as it was signed
   std::optional<s3::ChunkSigner> chunk_signer_;
+  std::optional<s3::RdmaToken> token_;  // the payload goes by RDMA
+  std::uint64_t rdma_in_ = 0;
+  std::uint64_t rdma_out_ = 0;
   bool head_only_ = false;
   bool replied_ = false;
   Time answering_{};                   // since when the answer is sent

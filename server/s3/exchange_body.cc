@@ -48,7 +48,10 @@ class Elsewhere : detail::Runnable {
 }  // namespace
 
 Result<Intake> Exchange::intake() {
-  return Intake::of(connection_.request(), payload_hash_, std::move(chunk_signer_));
+  NETSTOR_TRY_RETURN(Intake intake,
+                     Intake::of(connection_.request(), payload_hash_, std::move(chunk_signer_)));
+  if (token_) intake.comes_apart(token_->length);
+  return intake;
 }
 
 // What was received goes to where it belongs; its sums are taken, too.
@@ -84,6 +87,10 @@ Task<void> Exchange::keep(Intake& intake, const Lending& from, std::uint64_t byt
 
 Task<void> Exchange::receive(Intake& intake, store::ObjectPut* put, std::string* text,
                              std::size_t bytes_max) {
+  if (token_) {
+    auto pulling = pull(intake, *put, bytes_max);
+    co_return co_await std::move(pulling);
+  }
   if (intake.size().value_or(0) > bytes_max) co_return refusal(s3::ErrorCode::entity_too_large);
   const http::RequestHead& head = connection_.request();
   if (head.framing == http::Framing::none || head.content_length == std::uint64_t{0})

@@ -9,12 +9,6 @@ namespace netstor::s3server {
 
 using s3::ErrorCode;
 
-/// Which bytes are sent, after the head was filled in.
-struct Exchange::Plan {
-  std::uint64_t offset = 0;
-  std::uint64_t length = 0;
-};
-
 // A delete marker is told of where it is the answer.
 void Exchange::describe_absent(const Error& error) {
   if (store::fault(error) == store::ObjectFault::delete_marker) answer_.add("x-amz-delete-marker", "true");
@@ -96,7 +90,7 @@ Task<void> Exchange::get_object() {
   }
   store::ObjectVersion version = reader->version();
   NETSTOR_TRY(const Plan what, plan(version));
-  auto sending = send_object(*std::move(reader), what);
+  auto sending = token_ ? push_object(*std::move(reader), what) : send_object(*std::move(reader), what);
   Result<void> sent = co_await std::move(sending);
   co_return std::move(sent);
 }

@@ -28,6 +28,8 @@ class Intake {
 
   /// For an ETag. Costs more than all else here.
   void want_md5() { wants_md5_ = true; }
+  /// The payload is no body, and has this size.
+  void comes_apart(std::uint64_t size) { size_ = size; }
   /// The decoded size, where it is known.
   [[nodiscard]] std::optional<std::uint64_t> size() const { return size_; }
   /// Payload is what is received.

@@ -59,6 +59,8 @@ class Memory {
 
   [[nodiscard]] bool usable() const { return pool_.usable() && pool_.count() >= Lending::kPiecesMax; }
   [[nodiscard]] std::size_t count() const { return pool_.count(); }
+  /// All of it, for registration with a driver.
+  std::span<std::byte> region() { return pool_.memory(); }
   [[nodiscard]] std::size_t in_use() const { return pool_.in_use(); }
   /// How much to ask for, of so many bytes. Less when more is lent than a core's cache holds, so that what
   /// was read is still there when it is sent; least when much is lent, so that slow peers hold little.

@@ -7,6 +7,7 @@
 
 #include "lib/wire/http/text.h"
 #include "lib/wire/http/uri.h"
+#include "lib/wire/s3/rdma.h"
 
 namespace netstor::s3server {
 
@@ -104,6 +105,8 @@ Operation operation_of(const http::RequestHead& head, const Route& route) {
   for (const Query::Pair& pair : route.query.pairs()) {
     if (std::ranges::find(kUnknown, pair.name) != kUnknown.end()) return Operation::not_implemented;
   }
+  if (head.method == Method::post && route.key.empty() && route.query.has(s3::kRdmaQuery))
+    return Operation::open_rdma_session;
   if (route.bucket.empty())
     return head.method == Method::get ? Operation::list_buckets : Operation::not_implemented;
   if (route.key.empty()) return of_bucket(head.method, route.query);

@@ -44,6 +44,7 @@ enum class Operation : std::uint8_t {
   complete_multipart_upload,
   abort_multipart_upload,
   list_parts,
+  open_rdma_session,
   not_implemented,
 };
 
