@@ -303,6 +303,11 @@ std::optional<Failure> Server::listen_s3() {
     report_.s3_reachable.push_back(
         {.host = reachable_host(asked.host, options_.advertise), .port = address->port});
   }
+  if (options_.s3_listen_rdma) {
+    auto address = buckets_.listen_rdma(*options_.s3_listen_rdma);
+    if (!address) return cannot_listen(address.error(), "--s3-listen-rdma");
+    report_.s3_rdma = *address;
+  }
   return std::nullopt;
 }
 

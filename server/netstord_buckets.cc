@@ -75,6 +75,10 @@ Result<void> BucketServer::start(Runtime& runtime, const ServerOptions& options,
 
 Result<Address> BucketServer::listen(const Address& address) { return endpoint_->listen(address).get(); }
 
+Result<Address> BucketServer::listen_rdma(const Address& address) {
+  return endpoint_->listen_rdma(address).get();
+}
+
 std::vector<std::string> BucketServer::names() {
   std::vector<std::string> names;
   if (endpoint_ == nullptr) return names;

@@ -26,6 +26,7 @@ class BucketServer {
   const s3server::Keys& file_keys() const noexcept { return *keys_; }
   static std::string keys_file_of(const std::string& state, const ServerOptions& options);
   Result<Address> listen(const Address& address);
+  Result<Address> listen_rdma(const Address& address);
   bool started() const noexcept { return endpoint_ != nullptr; }
   /// Ready when nothing is served any more; then release(), before the runtime goes.
   Future<void> stop(Duration grace) { return endpoint_->stop(grace); }

@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::uint16_t kPort = 4420;
 constexpr std::uint16_t kS3Port = 9000;
+constexpr std::uint16_t kS3RdmaPort = 9001;
 constexpr std::uint16_t kMetricsPort = 9420;
 constexpr std::uint16_t kAdminPort = 4430;
 constexpr unsigned kShardsByDefault = 4;
@@ -146,13 +147,19 @@ void add_network_options(CLI::App& app, ServerOptions& options, std::vector<std:
 }
 
 void add_bucket_options(CLI::App& app, ServerOptions& options, std::vector<std::string>& listen,
-                        std::vector<std::string>& buckets) {
+                        std::string& listen_rdma, std::vector<std::string>& buckets) {
   app.add_option("--s3-listen", listen,
                  "Serve buckets here, as --listen. Default 127.0.0.1:9000, or a free port when somebody else "
                  "has that "
                  "one; nothing when --listen is given and no --bucket. May be repeated")
       ->type_name("ADDR")
       ->take_all();
+  app.add_option(
+         "--s3-listen-rdma", listen_rdma,
+         "Move the payload of buckets by RDMA, too, for clients that can: ADDR[:PORT], port 9001 unless "
+         "said. The address has to be one of an RDMA device; 0.0.0.0 or [::]: each that clients reach "
+         "by HTTP")
+      ->type_name("ADDR");
   app.add_option(
          "--bucket", buckets,
          "Make this bucket when it is not there: NAME[,anonymous=none|read|list|write, several with +]: "
@@ -375,13 +382,14 @@ ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& de
   std::vector<std::string> listen_rdma;
   std::vector<std::string> volumes;
   std::vector<std::string> s3_listen;
+  std::string s3_listen_rdma;
   std::vector<std::string> buckets;
   std::string memory;
   std::string metrics;
   std::string admin_listen;
   add_volume_options(app, options, volumes);
   add_network_options(app, options, listen, listen_rdma);
-  add_bucket_options(app, options, s3_listen, buckets);
+  add_bucket_options(app, options, s3_listen, s3_listen_rdma, buckets);
   add_admin_options(app, options, admin_listen);
   add_engine_options(app, options, memory);
   add_process_options(app, options);
@@ -401,6 +409,8 @@ ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& de
     for (const std::string& text : volumes) options.volumes.push_back(checked(parse_volume(text)));
     for (const std::string& text : s3_listen)
       options.s3_listen.push_back(checked(parse_listen(text, "--s3-listen", kS3Port)));
+    if (!s3_listen_rdma.empty())
+      options.s3_listen_rdma = checked(parse_listen(s3_listen_rdma, "--s3-listen-rdma", kS3RdmaPort));
     if (!admin_listen.empty())
       options.admin_listen = checked(parse_listen(admin_listen, "--admin-listen", kAdminPort));
     for (const std::string& text : buckets) options.buckets.push_back(checked(parse_bucket(text)));
@@ -421,7 +431,7 @@ ParsedOptions parse_options(int argc, char** argv, const Result<std::string>& de
       parsed.given[each->get_lnames().front()] = each->results();
   }
   const bool chosen = !options.listen.empty() || !options.listen_rdma.empty();
-  if (options.s3_listen.empty() && (!chosen || !options.buckets.empty())) {
+  if (options.s3_listen.empty() && (!chosen || !options.buckets.empty() || options.s3_listen_rdma)) {
     options.s3_listen.push_back({.host = "127.0.0.1", .port = kS3Port});
     options.s3_listen_chosen = false;
   }

@@ -49,8 +49,9 @@ struct ServerOptions {
   std::string advertise;
   std::string state;
   std::vector<VolumeFlag> volumes;
-  std::vector<Address> s3_listen;  ///< empty: no buckets are served
-  bool s3_listen_chosen = true;    ///< false: another port will do, too
+  std::vector<Address> s3_listen;         ///< empty: no buckets are served
+  bool s3_listen_chosen = true;           ///< false: another port will do, too
+  std::optional<Address> s3_listen_rdma;  ///< nothing: payload of buckets goes by HTTP
   std::vector<BucketFlag> buckets;
   std::string s3_keys;  ///< empty: s3-keys of the state directory
   std::string s3_domain;

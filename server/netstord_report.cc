@@ -98,6 +98,7 @@ std::string buckets_text(const Report& report) {
   out << "\n  s3      ";
   for (std::size_t i = 0; i < report.s3_reachable.size(); ++i)
     out << (i > 0 ? ", " : "") << endpoint_url(report.s3_reachable[i], report.s3_tls);
+  if (report.s3_rdma) out << "; payload also by RDMA, " << to_string(*report.s3_rdma);
   out << "\n  keys    " << report.keys_file << (report.keys_made ? " (new)" : "") << "\n";
   out << "          AWS_SHARED_CREDENTIALS_FILE=" << report.keys_file << " aws --endpoint-url "
       << endpoint_url(report.s3_reachable[0], report.s3_tls) << " s3 ls\n";
@@ -190,6 +191,8 @@ std::string json_of(const Report& report) {
                                          {"port", report.s3_listening[i].port},
                                          {"url", endpoint_url(report.s3_reachable[i], report.s3_tls)}});
   }
+  object["s3"]["rdma"] = nullptr;
+  if (report.s3_rdma) object["s3"]["rdma"] = {{"host", report.s3_rdma->host}, {"port", report.s3_rdma->port}};
   if (report.metrics) object["metrics"] = {{"host", report.metrics->host}, {"port", report.metrics->port}};
   object["admin"] = {{"socket", report.admin_socket}, {"listen", nullptr}};
   if (report.admin_listening) {
@@ -205,6 +208,7 @@ std::string ports_of(const Report& report) {
   for (const Address& address : report.listening) lines += std::to_string(address.port) + "\n";
   for (const Address& address : report.rdma_listening) lines += std::to_string(address.port) + "\n";
   for (const Address& address : report.s3_listening) lines += std::to_string(address.port) + "\n";
+  if (report.s3_rdma) lines += std::to_string(report.s3_rdma->port) + "\n";
   if (report.metrics) lines += std::to_string(report.metrics->port) + "\n";
   return lines;
 }

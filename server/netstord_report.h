@@ -25,6 +25,7 @@ struct Report {
   std::vector<Address> s3_listening;
   std::vector<Address> s3_reachable;
   bool s3_tls = false;
+  std::optional<Address> s3_rdma;
   std::vector<std::string> buckets;
   std::string keys_file;
   bool keys_made = false;

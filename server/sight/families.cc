@@ -209,6 +209,20 @@ void write_endpoint(Exposition& out, const std::vector<s3server::ShardFacts>& sh
   each_shard(out, shards, "netstor_s3_turned_away_total", Exposition::counter,
              "Connections closed at once, because --max-connections were there.",
              [](const Facts& facts) { return facts.counters.turned_away; });
+  out.family("netstor_s3_rdma_requests_total", Exposition::counter,
+             "Requests whose payload went by RDMA; netstor_s3_request_seconds has them, too.");
+  out.sample({{"direction", "read"}}, sum(shards, [](const auto& each) { return each.rdma_reads; }));
+  out.sample({{"direction", "write"}}, sum(shards, [](const auto& each) { return each.rdma_writes; }));
+  out.family("netstor_s3_rdma_bytes_total", Exposition::counter,
+             "Payload by RDMA, a part of netstor_s3_bytes_total.");
+  out.sample({{"direction", "read"}}, sum(shards, [](const auto& each) { return each.rdma_bytes_out; }));
+  out.sample({{"direction", "write"}}, sum(shards, [](const auto& each) { return each.rdma_bytes_in; }));
+  each_shard(out, shards, "netstor_s3_rdma_sessions_total", Exposition::counter,
+             "Connections that clients made for it.",
+             [](const Facts& facts) { return facts.counters.rdma_sessions; });
+  each_shard(out, shards, "netstor_s3_rdma_refused_total", Exposition::counter,
+             "Sessions and tokens that were declined or refused, and transfers that failed.",
+             [](const Facts& facts) { return facts.counters.rdma_refused; });
   write_buffers(out, shards, "s3");
 
   std::map<std::string, net::Traffic> traffic;
