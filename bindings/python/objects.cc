@@ -160,6 +160,15 @@ BucketOptions bucket_options(Keywords& words) {
   } else if (signing != "automatic") {
     words.refuse_value("payload_signing", "'automatic', 'always' or 'never'");
   }
+  std::string rdma = "automatic";
+  words.take("rdma", rdma).take("rdma_from_bytes", options.rdma_from_bytes);
+  if (rdma == "never") {
+    options.rdma = RdmaUse::never;
+  } else if (rdma == "required") {
+    options.rdma = RdmaUse::required;
+  } else if (rdma != "automatic") {
+    words.refuse_value("rdma", "'automatic', 'never' or 'required'");
+  }
   options.checksum = checksum_of(checksum);
   if (const py::handle given = words.find("credentials"); given && !given.is_none()) {
     if (PyCallable_Check(given.ptr()) != 0) {

@@ -96,6 +96,8 @@ py::dict metrics() {
   shown["replays"] = now.replays;
   shown["reconnects"] = now.reconnects;
   shown["registrations_degraded"] = now.registrations_degraded;
+  shown["rdma_requests"] = now.rdma_requests;
+  shown["rdma_bytes"] = now.rdma_bytes;
   shown["turns"] = now.turns;
   shown["sleeps"] = now.sleeps;
   shown["system_calls"] = now.system_calls;

@@ -88,6 +88,15 @@ enum class PayloadSigning : std::uint8_t {
 /// before it is sent.
 enum class ChecksumAlgorithm : std::uint8_t { none, crc32, crc32c, crc64nvme, sha1, sha256, md5 };
 
+/// Whether payload goes by RDMA, straight between the service's card and the caller's memory, where both
+/// sides can (docs/formats/s3-rdma.md; netstord --s3-listen-rdma). Then Metrics::rdma_requests counts.
+enum class RdmaUse : std::uint8_t {
+  automatic,  ///< over http://, without a proxy, of rdma_from_bytes and more in one piece; otherwise by HTTP
+  never,
+  required,  ///< what automatic would send by RDMA, over https:// too (RDMA does not encrypt), or
+             ///< `unsupported`
+};
+
 struct BucketOptions {
   /// "http://HOST[:PORT]" or "https://HOST[:PORT]". Empty: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the
   /// profile's, else Amazon's.
@@ -126,6 +135,12 @@ struct BucketOptions {
   /// does not). Never of get_ranges() or from an offset, nor where the checksum is of an upload's parts.
   bool verify_checksums = true;
   bool requester_pays = false;
+
+  /// Memory that is not registered (Runtime::register_memory) is so for as long as each request lasts. A
+  /// service that declines is not asked again for a minute.
+  RdmaUse rdma = RdmaUse::automatic;
+  /// Objects and parts below go by HTTP, which costs fewer steps. From 1.
+  std::uint64_t rdma_from_bytes = std::uint64_t{1} << 20;
 
   /// Connections of each shard. 1 … 1,024. Idle ones are closed after `idle_timeout`.
   std::uint16_t connections = 32;

@@ -22,6 +22,8 @@ struct Metrics {
   std::uint64_t replays = 0;                 ///< operations sent again after a lost path
   std::uint64_t reconnects = 0;              ///< paths brought up again
   std::uint64_t registrations_degraded = 0;  ///< registrations that met the limit of locked memory
+  std::uint64_t rdma_requests = 0;           ///< of buckets, whose payload went by RDMA
+  std::uint64_t rdma_bytes = 0;              ///< that payload
   /// The time of the shards' threads, by what they did in it: turns that found work, turns that found none
   /// (RuntimeOptions::poll_budget), sleep on the kernel. A turn's time is known when the next one looks at
   /// the clock; while a shard polls that is every 16 turns.

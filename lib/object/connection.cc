@@ -5,6 +5,7 @@
 
 #include "lib/base/assert.h"
 #include "lib/object/pool.h"
+#include "lib/wire/http/text.h"
 
 #include <algorithm>
 
@@ -22,7 +23,7 @@ Connection::Connection(Pool& pool) : pool_(pool), client_({.peek = !pool.endpoin
   secured_.complete = [](Op& op) noexcept { static_cast<Connection*>(op.user)->secured(); };
   send_.complete = [](Op& op) noexcept { static_cast<Connection*>(op.user)->sent(); };
   recv_.complete = [](Op& op) noexcept { static_cast<Connection*>(op.user)->received(); };
-  closed_.complete = [](Op& op) noexcept { static_cast<Connection*>(op.user)->end(); };
+  closed_.complete = [](Op& op) noexcept { static_cast<Connection*>(op.user)->link_closed(); };
   alarm_.connection = this;
   alarm_.fire = [](detail::Timer& timer) noexcept {
     static_cast<Alarm&>(timer).connection->check_progress();
@@ -34,7 +35,9 @@ Connection::Connection(Pool& pool) : pool_(pool), client_({.peek = !pool.endpoin
   pool_.port().connect(connect_);
 }
 
-Connection::~Connection() { NETSTOR_ASSERT(exchange_ == nullptr && !alarm_.armed()); }
+Connection::~Connection() {
+  NETSTOR_ASSERT(exchange_ == nullptr && !alarm_.armed() && (rdma_ == nullptr || rdma_->closed()));
+}
 
 void Connection::connected() {
   if (connect_.result.ok) link_ = std::move(connect_.link);
@@ -116,25 +119,40 @@ void Connection::begin(Exchange& exchange) {
   state_ = State::busy;
   exchange_ = &exchange;
   exchange.connection_ = this;
-  head_.resize(kHeadBytesMost);
-  http::HeadWriter head(std::span<char>(head_.data(), head_.size()));
-  exchange.write_head(head);
-  if (!head.finish()) {
-    exchange.outcome = Exchange::Outcome::failed;
-    exchange.kind = ErrorKind::invalid_argument;
-    exchange.why = "the request's head would be longer than " + std::to_string(kHeadBytesMost) +
-                   " bytes, or a value in it has control characters";
-    return finish();
-  }
-  client_.begin({.head = head.written(),
-                 .body = exchange.body,
-                 .body_pieces = exchange.body_pieces,
-                 .to_head = exchange.to_head,
-                 .continue_wait = exchange.expects_continue ? std::optional<Duration>(std::chrono::seconds(1))
-                                                            : std::nullopt,
-                 .expected_body = exchange.expected_body});
   progress_ = pool_.loop().now();
   if (!alarm_.armed()) pool_.loop().arm(alarm_, progress_ + pool_.options().first_byte_timeout);
+  if (exchange.remote.iov_len == 0) return send_request();
+  if (rdma_ == nullptr) return ask_for_session();
+  if (rdma_->connected()) return open_memory();
+  decline("the RDMA connection was lost");
+}
+
+/// Nothing: the exchange has failed.
+std::span<const std::byte> Connection::head_of(void (Exchange::*write)(http::HeadWriter&)) {
+  head_.resize(kHeadBytesMost);
+  http::HeadWriter head(std::span<char>(head_.data(), head_.size()));
+  (exchange_->*write)(head);
+  if (head.finish()) return head.written();
+  exchange_->outcome = Exchange::Outcome::failed;
+  exchange_->kind = ErrorKind::invalid_argument;
+  exchange_->why = "the request's head would be longer than " + std::to_string(kHeadBytesMost) +
+                   " bytes, or a value in it has control characters";
+  finish();
+  return {};
+}
+
+void Connection::send_request() {
+  stage_ = Stage::request;
+  const auto head = head_of(&Exchange::write_head);
+  if (head.empty()) return;
+  http::ClientRequest request{.head = head, .to_head = exchange_->to_head};
+  if (exchange_->token_.empty()) {
+    request.body = exchange_->body;
+    request.body_pieces = exchange_->body_pieces;
+    if (exchange_->expects_continue) request.continue_wait = std::chrono::seconds(1);
+    request.expected_body = exchange_->expected_body;
+  }
+  client_.begin(request);
   pump();
 }
 
@@ -151,6 +169,7 @@ void Connection::close() {
   // It ends in a turn to come: until then none is to be begun on it.
   if (state_ == State::idle) pool_.not_idle(*this);
   state_ = State::closing;
+  if (rdma_ != nullptr) rdma_->close();
   link_->close(&closed_);
 }
 
@@ -165,7 +184,7 @@ void Connection::send() {
   if (sending_) return;
   batch_.clear();
   if (!client_.gather(batch_)) return;
-  exchange_->sent = true;
+  if (stage_ == Stage::request) exchange_->sent = true;
   sending_ = true;
   send_.pieces = batch_.pieces();
   send_.piece_count = batch_.piece_count();
@@ -208,7 +227,7 @@ void Connection::pump() {
         }
         break;
       case http::Client::Event::done:
-        return finish();
+        return stage_ == Stage::asking ? asked() : finish();
       case http::Client::Event::failed: {
         const bool broken = client_.failure() == http::ClientFailure::bad_head ||
                             client_.failure() == http::ClientFailure::bad_chunk ||
@@ -224,7 +243,12 @@ void Connection::pump() {
 
 void Connection::take_answer() {
   const http::ResponseHead& head = client_.response();
+  if (stage_ == Stage::asking) {
+    offer_ = head.status == 200 ? head.fields.value(s3::kRdmaSessionHeader) : std::string_view();
+    return client_.discard_body();
+  }
   exchange_->status = head.status;
+  if (!exchange_->token_.empty() && !take_rdma_answer(head)) return;
   exchange_->take_head(head);
   const std::uint64_t length = client_.body_length().value_or(0);
   if (exchange_->into_pieces != 0 && head.status / 100 == 2) {
@@ -298,13 +322,17 @@ void Connection::finish() {
     exchange.outcome = Exchange::Outcome::answered;
     const bool direct = exchange.into_pieces != 0 && exchange.status / 100 == 2;
     if (direct) {
-      exchange.received = client_.body_bytes();
+      exchange.received += client_.body_bytes();
     } else {
       exchange.text.resize(std::min<std::uint64_t>(exchange.text.size(), client_.body_bytes()));
     }
   }
   // What is still being sent borrows the request's bytes: it is over when the link is.
   if (sending_ || !client_.reusable()) return close();
+  if (rdma_ != nullptr && rdma_->holds_memory()) {
+    stage_ = Stage::releasing;
+    return rdma_->release();
+  }
   exchange_ = nullptr;  // the alarm stays, and looks again when it fires
   exchange.connection_ = nullptr;
   state_ = State::idle;
@@ -322,6 +350,7 @@ void Connection::fail(ErrorKind kind, std::string why, Origin origin, std::int32
     exchange.origin = origin;
     exchange.native = native;
     exchange.failure.unanswered = kind == ErrorKind::disconnected || kind == ErrorKind::timed_out;
+    exchange.failure.never_sent = exchange.failure.unanswered && stage_ < Stage::request;
   }
   close();
 }
@@ -344,13 +373,105 @@ void Connection::check_progress() {
   pump();
 }
 
+void Connection::link_closed() {
+  link_closed_ = true;
+  end();
+}
+
 void Connection::end() {
+  // As long as the endpoint may reach it the exchange's memory is not its owner's.
+  if (!link_closed_ || (rdma_ != nullptr && rdma_->holds_memory())) return;
   if (alarm_.armed()) pool_.loop().disarm(alarm_);
   if (Exchange* const exchange = std::exchange(exchange_, nullptr)) {
     exchange->connection_ = nullptr;
     pool_.answered(*exchange);
   }
+  if (rdma_ != nullptr && !rdma_->closed()) return;
   pool_.ended(*this, std::move(never_ready_));
+}
+
+// ---- Payload by RDMA: a session is asked for, taken up, the exchange's memory opened to it, and then the
+// request sent, which names it.
+
+void Connection::ask_for_session() {
+  stage_ = Stage::asking;
+  const auto head = head_of(&Exchange::write_session_head);
+  if (head.empty()) return;
+  client_.begin({.head = head});
+  pump();
+}
+
+void Connection::asked() {
+  const auto offer = s3::decode_rdma_offer(std::exchange(offer_, {}));
+  if (!offer || !client_.reusable()) {
+    pool_.rdma_declined();
+    return decline(where() + " does not offer it");
+  }
+  stage_ = Stage::joining;
+  RdmaSession::Owner& owner = *this;
+  rdma_ = std::make_unique<RdmaSession>(pool_.messages(), pool_.loop(), owner, *offer, pool_.endpoint().host,
+                                        pool_.loop().now() + pool_.options().connect_timeout);
+}
+
+void Connection::rdma_connected() {
+  if (rdma_->connected()) return open_memory();
+  rdma_.reset();
+  pool_.rdma_declined();
+  decline("no RDMA connection to " + where());
+}
+
+void Connection::open_memory() {
+  progress_ = pool_.loop().now();
+  stage_ = Stage::opening;
+  if (exchange_->remote.iov_len > rdma_->bytes_max())
+    return decline(where() + " does not move so much at once");
+  if (!rdma_->open(exchange_->remote, exchange_->remote_writable, pool_.options().first_byte_timeout))
+    decline("its memory could not be registered (ulimit -l; netstor info --capabilities)");
+}
+
+void Connection::rdma_opened() {
+  exchange_->token_ = rdma_->token();
+  send_request();
+}
+
+void Connection::rdma_released() { finish(); }
+
+void Connection::rdma_lost() {
+  if (state_ == State::idle) return close();
+  if (rdma_->holds_memory())
+    return fail(ErrorKind::disconnected, "the RDMA connection to " + where() + " was lost");
+  rdma_->close();  // what is under way goes by HTTP
+}
+
+void Connection::rdma_closed() {
+  if (state_ == State::closing) return end();
+  rdma_.reset();
+}
+
+void Connection::decline(std::string why) {
+  exchange_->outcome = Exchange::Outcome::declined;
+  exchange_->why = std::move(why);
+  finish();
+}
+
+/// False: the exchange has failed.
+bool Connection::take_rdma_answer(const http::ResponseHead& head) {
+  exchange_->rdma_reply =
+      static_cast<unsigned>(http::decode_number(head.fields.value(s3::kRdmaReplyHeader), 999).value_or(0));
+  if (head.status / 100 != 2) return true;
+  if (exchange_->rdma_reply == 0 && exchange_->remote_writable) return true;  // it comes by HTTP, then
+  const std::uint64_t lent = exchange_->remote.iov_len;
+  const auto moved = exchange_->remote_writable
+                         ? http::decode_number(head.fields.value(s3::kRdmaBytesHeader), lent)
+                         : std::optional(lent);
+  if (exchange_->rdma_reply / 100 != 2 || !moved) {
+    fail(ErrorKind::protocol, where() + " did not say what it moved by RDMA");
+    return false;
+  }
+  if (exchange_->remote_writable) exchange_->received = *moved;
+  ++pool_.loop().metrics().rdma_requests;
+  pool_.loop().metrics().rdma_bytes += *moved;
+  return true;
 }
 
 }  // namespace netstor::object

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // One connection to a service: a link, through a proxy where one is set, over TLS where the endpoint says
-// https, the HTTP machine that says what goes over it, and the exchange under way.
+// https, the HTTP machine that says what goes over it, the session beside it over which payload may go, and
+// the exchange under way.
 
 #include <netstor/ext/link.h>
 
 #include "lib/engine/shard_loop.h"
 #include "lib/object/exchange.h"
+#include "lib/object/rdma_session.h"
 #include "lib/object/tunnel.h"
 #include "lib/proto/http/client.h"
 #include "transports/tls_link.h"
@@ -20,7 +22,7 @@ namespace netstor::object {
 
 class Pool;
 
-class Connection {
+class Connection final : RdmaSession::Owner {
  public:
   enum class State : std::uint8_t { connecting, tunnelling, securing, idle, busy, closing };
 
@@ -48,6 +50,9 @@ class Connection {
   struct Alarm : detail::Timer {
     Connection* connection = nullptr;
   };
+  /// Of a busy one.
+  enum class Stage : std::uint8_t { asking, joining, opening, request, releasing };
+
   void connected();
   void ask_proxy();
   void tunnel_received();
@@ -58,6 +63,21 @@ class Connection {
   std::string where() const;
   /// The words for a result of the link.
   std::string say(const OpResult& result) const;
+  // RdmaSession::Owner, and the way there
+  void ask_for_session();
+  void asked();
+  void rdma_connected() override;
+  void open_memory();
+  void rdma_opened() override;
+  void rdma_released() override;
+  void rdma_lost() override;
+  void rdma_closed() override;
+  /// Nothing of the exchange was sent, and it does not go by RDMA.
+  void decline(std::string why);
+  bool take_rdma_answer(const http::ResponseHead& head);
+
+  void send_request();
+  std::span<const std::byte> head_of(void (Exchange::*write)(http::HeadWriter&));
   void pump();
   void sent();
   void received();
@@ -70,6 +90,7 @@ class Connection {
   /// The exchange failed, and the connection with it.
   void fail(ErrorKind kind, std::string why, Origin origin = Origin::library, std::int32_t native = 0);
   void check_progress();
+  void link_closed();
   void end();
 
   Pool& pool_;
@@ -88,7 +109,11 @@ class Connection {
   std::array<iovec, 64> pieces_{};
   bool sending_ = false;
   bool receiving_ = false;
+  bool link_closed_ = false;
   bool new_ = true;
+  Stage stage_ = Stage::request;
+  std::unique_ptr<RdmaSession> rdma_;
+  std::string offer_;  // as it came
   Exchange* exchange_ = nullptr;
   std::vector<char> head_;
   iovec text_piece_{};

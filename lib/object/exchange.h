@@ -43,29 +43,42 @@ class Exchange {
   unsigned into_pieces = 0;
   std::uint64_t into_bytes = 0;
 
+  // ---- Payload that may go by RDMA, in place of `body` or `into`: one piece, and who writes to it. Length
+  // 0: it may not.
+  iovec remote{};
+  bool remote_writable = false;
+
   // ---- How it ended.
   enum class Outcome : std::uint8_t {
     pending,
     answered,   ///< status, text, received
     failed,     ///< kind, why, failure
     cancelled,  ///< by the future; or the bucket was closed
+    declined,   ///< why: nothing of it was sent, and `remote` has to be given up
   };
   Outcome outcome = Outcome::pending;
   bool sent = false;  ///< bytes of it may have been read
   unsigned status = 0;
   std::string text;            ///< body of an answer that had nowhere else to go
-  std::uint64_t received = 0;  ///< bytes placed in `into`
+  std::uint64_t received = 0;  ///< bytes placed in `into`, or in `remote`
+  unsigned rdma_reply = 0;     ///< what the answer says of the transfer; 0: nothing
   ErrorKind kind = ErrorKind::internal;
   Origin origin = Origin::library;
   std::int32_t native = 0;
   std::string why;
   Failure failure;
 
+ protected:
+  /// What the head shows in place of a payload; empty: that goes by HTTP.
+  const std::string& token() const noexcept { return token_; }
+
  private:
   friend class Connection;
   friend class Pool;
   friend class ExchangeState;
   virtual void write_head(http::HeadWriter& head) = 0;
+  /// Of the request for a session, over which `remote` is reached.
+  virtual void write_session_head(http::HeadWriter&) {}
   /// The final head of the answer; views into it last for the call.
   virtual void take_head(const http::ResponseHead& head) = 0;
 
@@ -75,6 +88,8 @@ class Exchange {
     status = 0;
     text.clear();
     received = 0;
+    rdma_reply = 0;
+    token_.clear();
     why.clear();
     failure = {};
   }
@@ -84,6 +99,7 @@ class Exchange {
   Exchange* before_ = nullptr;  // while it waits for a connection
   Exchange* after_ = nullptr;
   bool waiting_ = false;
+  std::string token_;
 };
 
 }  // namespace netstor::object

@@ -49,6 +49,7 @@ Task<std::uint64_t> get_once(Call call, const std::string& key, std::uint64_t of
   request.into_pieces = static_cast<unsigned>(into.size());
   request.into_bytes = length;
   request.expected_body = length;
+  NETSTOR_CHECK(request.use_rdma(into, true));
   bool as_asked = false;
   bool sized = false;
   ObjectInfo answered;

@@ -9,7 +9,8 @@ namespace netstor::object {
 
 namespace {
 constexpr Duration kSweep = std::chrono::milliseconds(100);
-}
+constexpr Duration kWithoutRdma = std::chrono::minutes(1);
+}  // namespace
 
 /// What the owner of an exchange waits for.
 class ExchangeState final : public detail::State<void> {
@@ -39,6 +40,22 @@ Pool::~Pool() { NETSTOR_ASSERT(connections_.empty() && waiting_ == 0 && !sweep_.
 std::unique_ptr<tls::Session> Pool::make_session() {
   return std::make_unique<tls::Session>(tls_, endpoint_.host, &resumption_);
 }
+
+std::optional<std::string_view> Pool::rdma_obstacle() {
+  if (options_.rdma == RdmaUse::never || options_.anonymous) return "it is not asked for";
+  // The session is of one connection from end to end.
+  if (endpoint_.proxy) return "there is a proxy on the way";
+  if (endpoint_.tls && options_.rdma == RdmaUse::automatic)
+    return "RDMA does not encrypt, and the endpoint is https";
+  if (!std::exchange(looked_for_messages_, true)) {
+    if (Result<Port*> port = loop_.port("rdma")) messages_ = (*port)->messages();
+  }
+  if (messages_ == nullptr) return "there is no RDMA device here (netstor info --capabilities)";
+  if (loop_.now() < rdma_again_) return "the service does not offer it";
+  return std::nullopt;
+}
+
+void Pool::rdma_declined() noexcept { rdma_again_ = loop_.now() + kWithoutRdma; }
 
 Future<void> Pool::exchange(Exchange& exchange) {
   auto* state = detail::make_state<ExchangeState>(*this, exchange);

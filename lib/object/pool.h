@@ -10,6 +10,7 @@
 #include "lib/object/connection.h"
 #include "lib/object/endpoint.h"
 #include "lib/proto/tls/session.h"
+#include "transports/message_link.h"
 
 #include <memory>
 #include <optional>
@@ -32,6 +33,13 @@ class Pool {
   const Endpoint& endpoint() const noexcept { return endpoint_; }
   /// Of a new connection; only with https.
   std::unique_ptr<tls::Session> make_session();
+
+  /// Why payload cannot go by RDMA; nothing: it may.
+  std::optional<std::string_view> rdma_obstacle();
+  /// Only when nothing stands in the way.
+  MessagePort& messages() noexcept { return *messages_; }
+  /// The service does not take payload by RDMA: it is not asked again for a while.
+  void rdma_declined() noexcept;
 
   /// Ready when it is answered, failed or cancelled, and its bytes are given back.
   Future<void> exchange(Exchange& exchange);
@@ -73,6 +81,9 @@ class Pool {
   unsigned waiting_ = 0;
   Sweep sweep_;
   bool closed_ = false;
+  MessagePort* messages_ = nullptr;
+  bool looked_for_messages_ = false;
+  Time rdma_again_{};  // not before
 };
 
 }  // namespace netstor::object

@@ -9,6 +9,7 @@
 #include "lib/wire/http/date.h"
 #include "lib/wire/http/uri.h"
 #include "lib/wire/s3/error_code.h"
+#include "lib/wire/s3/rdma.h"
 
 #include <charconv>
 
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::string_view kAgent = "netstor";
 constexpr unsigned kRedirectsMost = 3;
+constexpr unsigned kDeclined = 501;
 constexpr std::chrono::seconds kPauseMost = std::chrono::hours(1);
 
 /// Retry-After: seconds, or a date (RFC 9110, 10.2.3). What is neither asks for nothing.
@@ -67,36 +69,90 @@ bool Request::signs_payload() const noexcept {
   return wish == PayloadSigning::always || (wish == PayloadSigning::automatic && !pool_->endpoint().tls);
 }
 
+Result<void> Request::use_rdma(std::span<const iovec> pieces, bool writable) {
+  const BucketOptions& options = shard_.options();
+  std::uint64_t bytes = 0;
+  for (const iovec& piece : pieces) bytes += piece.iov_len;
+  if (options.rdma == RdmaUse::never || bytes < options.rdma_from_bytes) return {};
+  auto obstacle = pool_->rdma_obstacle();
+  if (!obstacle && pieces.size() != 1) obstacle = "the memory is in several pieces";
+  if (!obstacle) {
+    remote = pieces[0];
+    remote_writable = writable;
+  } else if (options.rdma == RdmaUse::required) {
+    return Error(ErrorKind::unsupported,
+                 what() + ": BucketOptions::rdma requires RDMA, but " + std::string(*obstacle));
+  }
+  return {};
+}
+
+Task<void> Request::go_by_http() {
+  remote = {};
+  if (rdma_reply == kDeclined) pool_->rdma_declined();
+  if (!before_http_) co_return ok();
+  auto preparing = before_http_();
+  co_return co_await std::move(preparing);
+}
+
+void Request::write_session_head(http::HeadWriter& head) {
+  const std::string path = pool_->endpoint().path_prefix + "/";
+  const s3::NameValue query{s3::kRdmaQuery, ""};
+  write(head,
+        {.method = "POST", .path = path, .query = {&query, 1}, .headers = {}, .hash = s3::kEmptyPayload});
+}
+
 void Request::write_head(http::HeadWriter& head) {
-  const Endpoint& endpoint = pool_->endpoint();
-  const std::string& authority = endpoint.authority;
-  const bool anonymous = shard_.options().anonymous;
+  if (!token().empty()) {
+    // The payload goes another way, and nobody has to be asked to take it.
+    absl::InlinedVector<s3::NameValue, 16> headers;
+    for (const s3::NameValue& one : headers_) {
+      if (one.name != "expect") headers.push_back(one);
+    }
+    headers.push_back({s3::kRdmaTokenHeader, token()});
+    return write(head, {.method = method_,
+                        .path = path_,
+                        .query = query_,
+                        .headers = headers,
+                        .hash = s3::kUnsignedPayload});
+  }
   const std::string_view hash = payload_bytes_ == 0     ? s3::kEmptyPayload
                                 : payload_hash_.empty() ? s3::kUnsignedPayload
                                                         : std::string_view(payload_hash_);
+  write(head, {.method = method_,
+               .path = path_,
+               .query = query_,
+               .headers = headers_,
+               .hash = hash,
+               .body_bytes = payload_bytes_});
+}
+
+void Request::write(http::HeadWriter& head, const Line& line) {
+  const Endpoint& endpoint = pool_->endpoint();
+  const std::string& authority = endpoint.authority;
+  const bool anonymous = shard_.options().anonymous;
   const auto date = http::encode_basic_date(std::chrono::system_clock::now());
-  std::string target = path_;
+  std::string target(line.path);
   std::string_view authorization;
   signed_.clear();
   signed_.push_back({"host", authority});
   if (!anonymous) {
     s3::Signer& signer = shard_.signer();
-    signed_.push_back({"x-amz-content-sha256", hash});
+    signed_.push_back({"x-amz-content-sha256", line.hash});
     signed_.push_back({"x-amz-date", date});
     if (!signer.session_token().empty()) signed_.push_back({"x-amz-security-token", signer.session_token()});
   }
   if (shard_.options().requester_pays) signed_.push_back({"x-amz-request-payer", "requester"});
-  for (const s3::NameValue& one : headers_) {
+  for (const s3::NameValue& one : line.headers) {
     if (one.name.starts_with("x-amz-")) signed_.push_back(one);
   }
   if (!anonymous) {
     s3::Signer& signer = shard_.signer();
     authorization = signer.authorization(
-        {.method = method_, .path = path_, .query = query_, .headers = signed_}, hash, date);
-    if (!query_.empty()) target.append("?").append(signer.canonical().query());
+        {.method = line.method, .path = line.path, .query = line.query, .headers = signed_}, line.hash, date);
+    if (!line.query.empty()) target.append("?").append(signer.canonical().query());
   } else {
     char separator = '?';
-    for (const s3::NameValue& one : query_) {
+    for (const s3::NameValue& one : line.query) {
       target += std::exchange(separator, '&');
       http::percent_encode(one.name, http::Slash::encode, target);
       target += '=';
@@ -106,15 +162,15 @@ void Request::write_head(http::HeadWriter& head) {
   // A proxy that reads what is asked for wants to know whom (RFC 9112, 3.2.2).
   const bool to_proxy = endpoint.proxy && !endpoint.tls;
   if (to_proxy) target.insert(0, "http://" + authority);
-  head.request_line(method_, target);
+  head.request_line(line.method, target);
   if (to_proxy && !endpoint.proxy->authorization.empty())
     head.field("proxy-authorization", endpoint.proxy->authorization);
   for (const s3::NameValue& one : signed_) head.field(one.name, one.value);
-  for (const s3::NameValue& one : headers_) {
+  for (const s3::NameValue& one : line.headers) {
     if (!one.name.starts_with("x-amz-")) head.field(one.name, one.value);
   }
-  if (payload_bytes_ != 0 || method_ == "PUT" || method_ == "POST")
-    head.field("content-length", payload_bytes_);
+  if (line.body_bytes != 0 || line.method == "PUT" || line.method == "POST")
+    head.field("content-length", line.body_bytes);
   head.field("user-agent", kAgent);
   if (!authorization.empty()) head.field("authorization", authorization);
 }
@@ -222,6 +278,10 @@ Error Request::error() const {
   if (outcome == Outcome::cancelled) {
     return {ErrorKind::cancelled, what() + ": cancelled", changes && sent ? Effect::unknown : effect};
   }
+  if (outcome == Outcome::declined) {
+    return {ErrorKind::unsupported, what() + ": BucketOptions::rdma requires RDMA, but " + why + times,
+            effect};
+  }
   if (outcome != Outcome::answered) return {kind, what() + ": " + why + times, effect, origin, native};
   ErrorKind means = s3::meaning_of(status, body_.code).kind;
   if (status == 412) means = condition_failed;
@@ -254,6 +314,11 @@ Task<void> perform(Request& request) {
       co_return ok();
     }
     if (request.outcome == Exchange::Outcome::cancelled) co_return request.error();
+    if (request.rdma_declined() && options.rdma == RdmaUse::automatic) {
+      auto turning = request.go_by_http();
+      NETSTOR_CHECK(co_await std::move(turning));
+      continue;
+    }
     NETSTOR_TRY(const bool followed, request.follow());
     if (followed) continue;
     if (request.identity_ended() && !std::exchange(replaced, true)) {
@@ -262,6 +327,11 @@ Task<void> perform(Request& request) {
     }
     if (retry == options.retries || !may_retry(request.failure, request.repeat) || !shard.budget().take()) {
       co_return request.error();
+    }
+    // What RDMA could not do HTTP may.
+    if (request.may_go_by_rdma() && request.failure.unanswered && options.rdma == RdmaUse::automatic) {
+      auto turning = request.go_by_http();
+      NETSTOR_CHECK(co_await std::move(turning));
     }
     ++retry;
     ++shard.loop().metrics().replays;

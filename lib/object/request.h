@@ -47,6 +47,12 @@ class Request final : public Exchange {
   bool signs_payload() const noexcept;
   std::uint64_t payload_bytes() const noexcept { return payload_bytes_; }
 
+  /// What `pieces` hold, or shall hold, may go by RDMA, if the bucket's options and the service want it so.
+  /// Errors: unsupported, where they require it and it cannot.
+  Result<void> use_rdma(std::span<const iovec> pieces, bool writable);
+  bool may_go_by_rdma() const noexcept { return remote.iov_len != 0; }
+  /// Before it is sent by HTTP after all.
+  void before_http(std::function<Task<void>()> prepare) { before_http_ = std::move(prepare); }
   /// The head of an answer below 300.
   void on_head(std::function<void(const http::ResponseHead&)> take) { take_ = std::move(take); }
 
@@ -71,9 +77,24 @@ class Request final : public Exchange {
   /// After a try: who signed is no longer known to the service.
   bool identity_ended() const;
   Pool& pool() noexcept { return *pool_; }
+  /// After a try: it is to go by HTTP; not again by RDMA.
+  bool rdma_declined() const noexcept {
+    return outcome == Outcome::declined || (outcome == Outcome::answered && rdma_reply >= 300);
+  }
+  Task<void> go_by_http();
 
  private:
+  struct Line {  // what of a head differs
+    std::string_view method;
+    std::string_view path;
+    std::span<const s3::NameValue> query;
+    std::span<const s3::NameValue> headers;
+    std::string_view hash;
+    std::uint64_t body_bytes = 0;
+  };
+  void write(http::HeadWriter& head, const Line& line);
   void write_head(http::HeadWriter& head) override;
+  void write_session_head(http::HeadWriter& head) override;
   void take_head(const http::ResponseHead& head) override;
   std::string what() const;
 
@@ -92,6 +113,7 @@ class Request final : public Exchange {
   iovec payload_piece_{};
   std::string payload_hash_;
   std::function<void(const http::ResponseHead&)> take_;
+  std::function<Task<void>()> before_http_;
 
   // Of the answer.
   std::string request_id_;

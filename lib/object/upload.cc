@@ -43,7 +43,9 @@ Sums sum_up(const PieceList& pieces, bool with_sha256, s3::ChecksumKind kind) {
 Task<s3::Checksum> send_payload(Request& request, OptionHeaders& headers, const PieceList& from,
                                 ChecksumAlgorithm algorithm) {
   const std::uint64_t bytes = bytes_in(from);
-  const bool with_sha256 = request.signs_payload() && bytes != 0;
+  NETSTOR_CHECK(request.use_rdma(from, false));
+  const bool signs = request.signs_payload() && bytes != 0;
+  const bool with_sha256 = signs && !request.may_go_by_rdma();
   const s3::ChecksumKind kind = kind_of(algorithm);
   Sums sums;
   if (bytes <= kHashHere) {
@@ -55,6 +57,16 @@ Task<s3::Checksum> send_payload(Request& request, OptionHeaders& headers, const 
   }
   if (kind != s3::ChecksumKind::none) headers.add(request, s3::checksum_header(kind), sums.checksum.text());
   if (with_sha256) request.payload_hash(std::move(sums.sha256));
+  if (signs && !with_sha256) {
+    request.before_http([&]() -> Task<void> {
+      auto summing = on_helper_thread(request.shard().loop(), [&]() -> Result<Sums> {
+        return sum_up(from, true, s3::ChecksumKind::none);
+      });
+      NETSTOR_TRY(Sums late, co_await std::move(summing));
+      request.payload_hash(std::move(late.sha256));
+      co_return ok();
+    });
+  }
   if (bytes >= kContinueFrom) {
     request.header("expect", "100-continue");
     request.expects_continue = true;

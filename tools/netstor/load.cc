@@ -132,6 +132,8 @@ Metrics difference(const Metrics& after, const Metrics& before) {
           .replays = after.replays - before.replays,
           .reconnects = after.reconnects - before.reconnects,
           .registrations_degraded = after.registrations_degraded - before.registrations_degraded,
+          .rdma_requests = after.rdma_requests - before.rdma_requests,
+          .rdma_bytes = after.rdma_bytes - before.rdma_bytes,
           .turns = after.turns - before.turns,
           .sleeps = after.sleeps - before.sleeps,
           .system_calls = after.system_calls - before.system_calls};

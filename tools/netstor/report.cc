@@ -28,6 +28,8 @@ Json json_of(const Metrics& metrics) {
           {"replays", metrics.replays},
           {"reconnects", metrics.reconnects},
           {"registrations_degraded", metrics.registrations_degraded},
+          {"rdma_requests", metrics.rdma_requests},
+          {"rdma_bytes", metrics.rdma_bytes},
           {"turns", metrics.turns},
           {"sleeps", metrics.sleeps},
           {"system_calls", metrics.system_calls}};
@@ -107,6 +109,10 @@ void print_metrics(std::ostream& out, const Metrics& metrics) {
   if (metrics.registrations_degraded != 0) {
     table.add(
         {"registrations", format_count(metrics.registrations_degraded), "met the limit of locked memory"});
+  }
+  if (metrics.rdma_requests != 0) {
+    table.add({"RDMA", format_size(metrics.rdma_bytes),
+               "of buckets, in " + format_count(metrics.rdma_requests) + " requests"});
   }
   table.print(out);
 }

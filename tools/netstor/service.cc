@@ -122,6 +122,13 @@ void add_service(CLI::App& verb, Service& service) {
                   "Who may have signed its certificate (default: AWS_CA_BUNDLE, the profile's, the system's)")
       ->type_name("FILE");
   verb.add_flag("--no-sign-request", service.anonymous, "Ask as nobody, without credentials");
+  static const std::map<std::string, RdmaUse> kRdma{
+      {"auto", RdmaUse::automatic}, {"never", RdmaUse::never}, {"required", RdmaUse::required}};
+  verb.add_option_function<std::string>(
+          "--rdma", [&service](const std::string& use) { service.rdma = kRdma.at(use); },
+          "Whether payload goes by RDMA: auto (where both sides can, never to https), never, required")
+      ->type_name("USE")
+      ->check(CLI::IsMember(&kRdma).description(""));
 }
 
 void add_checksum(CLI::App& verb, Service& service) {
@@ -152,6 +159,7 @@ BucketOptions bucket_options(const Common& common, const Service& service, unsig
   options.ca_file = service.ca_file;
   options.anonymous = service.anonymous;
   options.checksum = service.checksum;
+  options.rdma = service.rdma;
   options.connect_timeout =
       std::chrono::duration_cast<Duration>(std::chrono::duration<double>(common.timeout_s));
   options.connections = static_cast<std::uint16_t>(std::clamp(parallel, 32U, 1024U));

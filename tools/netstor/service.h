@@ -31,6 +31,7 @@ struct Service {
   std::string profile;
   std::string ca_file;
   bool anonymous = false;
+  RdmaUse rdma = RdmaUse::automatic;
   ChecksumAlgorithm checksum = ChecksumAlgorithm::none;  ///< of what is put
 };
 void add_service(CLI::App& verb, Service& service);

@@ -208,8 +208,8 @@ def open_bucket(uri, **options):
 
     endpoint, region, addressing, ca_file, client_certificate_file, client_key_file; credentials (a dict, or a
     function that answers one), profile, anonymous; checksum, verify_checksums, payload_signing,
-    requester_pays; connections, parallel, part_bytes, memory_limit_bytes; retries, retry_delay,
-    retry_delay_max; timeouts in seconds: connect_timeout, first_byte_timeout, operation_timeout,
+    requester_pays; rdma, rdma_from_bytes; connections, parallel, part_bytes, memory_limit_bytes; retries,
+    retry_delay, retry_delay_max; timeouts in seconds: connect_timeout, first_byte_timeout, operation_timeout,
     idle_timeout, hedge_after.
 
     memory_limit_bytes is for what readers, writers and get() without `into` hold while they work; what a call
