@@ -38,6 +38,7 @@ class Peer:
     group: str                    # kernel, disk, auth, tls, tools or s3
     modules: tuple = ()
     where: str = "guest"          # or host: no virtual machine
+    memory_mib: int = 1536        # of the machine
     nvme_disks_mib: tuple = ()    # emulated disks of these sizes; serial numbers netstor0, netstor1, …
     append: str = ""              # for the kernel's command line
     host_server: bool = False     # netstord runs on the host; NETSTOR_OUTSIDE has its address
