@@ -6,6 +6,7 @@
 #include "lib/wire/http/uri.h"
 #include "lib/wire/s3/aws_chunked.h"
 #include "lib/wire/s3/checksum.h"
+#include "lib/wire/s3/rdma.h"
 
 #include <thread>
 
@@ -263,6 +264,38 @@ TEST_F(S3EndpointOnce, SaysWhatItDoesNotDo) {
                       .body = "x"})
                 .code(),
             "NotImplemented");
+}
+
+// Were a token not seen, a PUT with it would store an empty object.
+TEST_F(S3EndpointOnce, DeclinesPayloadByRdmaWithoutADevice) {
+  const auto declined = [](const S3Reply& reply) {
+    return reply.status == 501 && reply.code() == "NotImplemented" &&
+           reply.fields.contains("x-amz-rdma-reply") && reply.fields.at("x-amz-rdma-reply") == "501";
+  };
+  EXPECT_TRUE(declined(client.ask({.method = "POST", .path = "/", .query = {{"netstor-rdma", ""}}})));
+  EXPECT_TRUE(declined(client.ask({.method = "POST", .path = "/none/", .query = {{"netstor-rdma", ""}}})));
+  for (const std::string& token :
+       {std::string("00007f0123456000:00800000:0000beef:0000:000123:1:00000000000000000000ffff0a000001"),
+        encode(s3::RdmaToken{.sequence = 1, .expires_ms = 1000, .address = 4096, .length = 4096}),
+        std::string("x")}) {
+    const std::vector<std::pair<std::string, std::string>> fields = {{"x-amz-rdma-token", token}};
+    for (const char* method : {"PUT", "GET"}) {
+      EXPECT_TRUE(declined(client.ask({.method = method,
+                                       .path = "/photos/by-rdma",
+                                       .fields = fields,
+                                       .payload_hash = "UNSIGNED-PAYLOAD"})))
+          << method << " " << token;
+    }
+  }
+  EXPECT_EQ(get("/photos/by-rdma").status, 404);
+}
+
+TEST_F(S3EndpointOnce, RightsComeBeforeTokens) {
+  const S3Reply reply = client.ask({.method = "PUT",
+                                    .path = "/nobodys/k",
+                                    .fields = {{"x-amz-rdma-token", "x"}},
+                                    .payload_hash = "UNSIGNED-PAYLOAD"});
+  EXPECT_EQ(reply.code(), "NoSuchBucket");
 }
 
 TEST(S3EndpointStop, EndsIdleConnectionsAndAnswersWhatIsUnderWay) {

@@ -59,6 +59,10 @@ TEST(S3Route, MethodAndQueryMakeTheOperation) {
   EXPECT_EQ(operation("POST", "/abc/k?uploadId=1"), Operation::complete_multipart_upload);
   EXPECT_EQ(operation("DELETE", "/abc/k?uploadId=1"), Operation::abort_multipart_upload);
   EXPECT_EQ(operation("GET", "/abc/k?x-id=GetObject"), Operation::get_object);
+  EXPECT_EQ(operation("POST", "/?netstor-rdma"), Operation::open_rdma_session);
+  EXPECT_EQ(operation("POST", "/abc/?netstor-rdma="), Operation::open_rdma_session);
+  EXPECT_EQ(operation("POST", "/abc/k?netstor-rdma"), Operation::not_implemented);
+  EXPECT_EQ(operation("GET", "/?netstor-rdma"), Operation::list_buckets);
 }
 
 TEST(S3Route, WhatIsNotKnownChangesNothing) {
