@@ -122,6 +122,10 @@ unsigned RdmaPort::hear() {
     // From here on an id that was handed over may move to another shard.
     ::rdma_ack_cm_event(event);
     ++heard;
+    // What the other end said before it went, the reason perhaps, lies in the completion queues.
+    if (copy.event == RDMA_CM_EVENT_DISCONNECTED) {
+      for (const auto& card : cards_) heard += card->poll(~0u);
+    }
     if (who != nullptr) who->said(copy);
   }
   return heard;
