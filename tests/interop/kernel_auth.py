@@ -18,6 +18,7 @@ def secret(hash_id=1, size=32, nqn=HOST):
 
 class Initiator(lab.Case):
     """The kernel's host, and netstord with keys."""
+    address, transport = "127.0.0.1", "tcp"
     expects = (r"authentication failed|authentication setup failed|failed to connect queue",)
 
     def setUp(self):
@@ -30,12 +31,19 @@ class Initiator(lab.Case):
         keys = self.folder / "host-keys"
         keys.write_text(f"{HOST} {' '.join(secrets)}\n")
         keys.chmod(0o600)
-        return self.server("a=16MiB,store=memory", options=["--host-keys", str(keys)])
+        return self.server("a=16MiB,store=memory", options=["--host-keys", str(keys)], listen=self.address,
+                           transport=self.transport)
+
+    def reach(self, server):
+        return [*lab.reach(server.port, self.address, self.transport), "-n", f"{NQN}:a"]
+
+    def kernel_volume(self, server, *options):
+        return self.connect(server.port, f"{NQN}:a", *options, address=self.address, transport=self.transport)
 
     def let_in(self, hash_id, size):
         key = secret(hash_id, size)
         server = self.guarded(key)
-        controller = self.volume(server, "a", f"--dhchap-secret={key}", "-i", "2")
+        controller = self.kernel_volume(server, f"--dhchap-secret={key}", "-i", "2")
         self.write_and_compare(controller.disk, MIB, seed=hash_id)
         controller.disconnect()
         server.stop()  # the next one has the same state
@@ -55,16 +63,16 @@ class Initiator(lab.Case):
         """mutual: the kernel believes the right subsystem, and no other"""
         key, own = secret(), secret(nqn=f"{NQN}:a")
         server = self.guarded(key, own)
-        controller = self.volume(server, "a", f"--dhchap-secret={key}", f"--dhchap-ctrl-secret={own}")
+        controller = self.kernel_volume(server, f"--dhchap-secret={key}", f"--dhchap-ctrl-secret={own}")
         self.write_and_compare(controller.disk, MIB)
         controller.disconnect()
-        nvme("connect", *lab.reach(server.port, "127.0.0.1"), "-n", f"{NQN}:a", f"--dhchap-secret={key}",
+        nvme("connect", *self.reach(server), f"--dhchap-secret={key}",
              f"--dhchap-ctrl-secret={secret(nqn=f'{NQN}:a')}", ok=False)
 
     def test_is_kept_out(self):
         """a wrong secret, and none"""
         server = self.guarded(secret())
-        words = ["connect", *lab.reach(server.port, "127.0.0.1"), "-n", f"{NQN}:a"]
+        words = ["connect", *self.reach(server)]
         nvme(*words, f"--dhchap-secret={secret()}", ok=False)
         nvme(*words, ok=False)
         self.assertIn("did not authenticate", server.log())
@@ -73,6 +81,8 @@ class Initiator(lab.Case):
 
 class Target(lab.Case):
     """netstor's host, and the kernel's target with keys."""
+    address, transport = "127.0.0.1", "tcp"
+    refusal = "the controller refused host"
     expects = (r"ctrl \d+ (qid \d+|fatal error)",)
 
     def setUp(self):
@@ -87,7 +97,7 @@ class Target(lab.Case):
     def guarded(self, **attributes):
         for name, value in attributes.items():
             lab.write_text(self.host / name, value)
-        target = lab.KernelTarget()
+        target = lab.KernelTarget(address=self.address, transport=self.transport)
         self.addCleanup(target.remove)
         device, folder = lab.ram_disk()
         self.addCleanup(os.rmdir, folder)
@@ -145,6 +155,6 @@ class Target(lab.Case):
         _, uri = self.guarded(dhchap_key=secret())
         wrong = self.key_file("wrong", secret())
         answer = call(self.tool, "info", uri, "--host-nqn", HOST, "--host-secret", wrong, ok=False)
-        self.assertIn("the controller refused host", answer.err)
+        self.assertRegex(answer.err, self.refusal)
         answer = call(self.tool, "info", uri, "--host-nqn", HOST, ok=False)
         self.assertIn("--host-secret is empty", answer.err)
