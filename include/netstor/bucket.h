@@ -137,7 +137,8 @@ struct BucketOptions {
   bool requester_pays = false;
 
   /// Memory that is not registered (Runtime::register_memory) is so for as long as each request lasts. A
-  /// service that declines is not asked again for a minute.
+  /// service that declines is not asked again for a minute. What goes by RDMA is silent until it is there:
+  /// first_byte_timeout is for a whole part then.
   RdmaUse rdma = RdmaUse::automatic;
   /// Objects and parts below go by HTTP, which costs fewer steps. From 1.
   std::uint64_t rdma_from_bytes = std::uint64_t{1} << 20;
