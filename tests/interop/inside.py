@@ -41,7 +41,12 @@ class Report(unittest.TestResult):
         self._begin, self._state, self._why = time.monotonic(), "passed", ""
         self._write(test, state="begun")
         print(f"  {self._peer}: {test.shortDescription()} ...", end=" ", flush=True)
-        signal.alarm(TEST_SECONDS)
+        limit_s = getattr(getattr(test, test._testMethodName), "limit_s", TEST_SECONDS)
+
+        def late(*_):
+            raise OutOfTime(f"took longer than {limit_s} s")
+        signal.signal(signal.SIGALRM, late)
+        signal.alarm(limit_s)
 
     def stopTest(self, test):
         signal.alarm(0)
@@ -85,9 +90,6 @@ def main():
     parser.add_argument("tests", nargs="+", metavar="PEER.TEST")
     chosen = parser.parse_args()
 
-    def late(*_):
-        raise OutOfTime(f"took longer than {TEST_SECONDS} s")
-    signal.signal(signal.SIGALRM, late)
     failed = False
     with open(chosen.report, "a", encoding="utf-8") as file:
         for word in chosen.tests:

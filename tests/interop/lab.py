@@ -54,6 +54,14 @@ def long_test(test):
     return test
 
 
+def limited(seconds):
+    """May take so long."""
+    def mark(test):
+        test.limit_s = seconds
+        return test
+    return mark
+
+
 class Answer:
     def __init__(self, words, code, out, err):
         self.words, self.code, self.out, self.err = words, code, out, err
