@@ -164,6 +164,16 @@ class Errors(Case):
         no_tls = SERVER.endpoint.replace("http:", "https:")
         self.refuse(netstor("ls", "--endpoint-url", no_tls), 1, "TLS", "http://HOST")
 
+    def test_rdma_that_is_required_and_not_there(self):
+        # On 127.0.0.1 there never is any; without --rdma nobody misses it.
+        source = self.folder / "large"
+        source.write_bytes(bytes(2 << 20))
+        self.refuse(netstor("cp", source, f"{self.bucket}/by-rdma", "--rdma", "required"), 1, "requires RDMA")
+        self.refuse(netstor("stat", f"{self.bucket}/by-rdma"), 1, "404")
+        self.ok("cp", source, f"{self.bucket}/by-rdma", "--rdma", "auto")
+        self.refuse(netstor("cat", f"{self.bucket}/by-rdma", "--rdma", "required"), 1, "requires RDMA")
+        self.ok("rm", f"{self.bucket}/by-rdma")
+
     def test_source_that_is_not_there(self):
         self.refuse(netstor("cp", self.folder / "none", f"{self.bucket}/x"), 1, "none")
         self.refuse(netstor("cp", "-r", self.folder / "none", self.bucket), 1, "folder")
