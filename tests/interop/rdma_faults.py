@@ -27,7 +27,8 @@ class BadHosts(kernel_rdma.RdmaCase):
         server = self.rdma_server("a=16MiB,store=memory")
         call(self.tool, "info", self.uri(server, "a"))  # what is made once and kept is there now
         before = held()
-        answer = call(os.environ["NETSTOR_STRANGER"], "host", RDMA_ADDRESS, server.port, case)
+        more = [server.child.pid] if case == "mute" else []
+        answer = call(os.environ["NETSTOR_STRANGER"], "host", RDMA_ADDRESS, server.port, case, *more)
         self.assertEqual(answer.out.strip(), said, answer)
         lab.wait_for(f"the server holds no more than {before}", lambda: held() == before)
         call(self.tool, "info", self.uri(server, "a"))

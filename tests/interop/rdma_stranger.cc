@@ -18,6 +18,7 @@
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <functional>
 #include <iostream>
@@ -88,7 +89,8 @@ class Stranger final : public MessageObserver {
   void send(std::span<const std::byte> bytes) {
     std::memcpy(link_->scratch().data(), bytes.data(), bytes.size());
     piece_ = {.iov_base = link_->scratch().data(), .iov_len = bytes.size()};
-    sent_.complete = [](Op&) noexcept {};
+    sent_.user = this;
+    sent_.complete = [](Op& op) noexcept { static_cast<Stranger*>(op.user)->is_sent_ = true; };
     sent_.pieces = &piece_;
     sent_.piece_count = 1;
     if (link_->submit(sent_) != Submit::accepted) std::cout << "full" << std::endl;
@@ -122,6 +124,7 @@ class Stranger final : public MessageObserver {
   iovec moved_piece_{};
   std::vector<std::byte> message_;
   unsigned messages_ = 0;
+  bool is_sent_ = false;
   bool lost_ = false;
 };
 
@@ -131,7 +134,7 @@ void prepare(Operation& op, bool& done) {
   op.complete = [](Op& each) noexcept { *static_cast<bool*>(each.user) = true; };
 }
 
-int play_host(const Address& address, const std::string& what) {
+int play_host(const Address& address, const std::string& what, pid_t server) {
   Stranger stranger;
   nvme::RdmaRequest hello{.hrqsize = kEntries, .hsqsize = kEntries - 1};
   if (what == "format") hello.recfmt = 9;
@@ -174,6 +177,7 @@ int play_host(const Address& address, const std::string& what) {
       key = opened->key;
     }
     command.set_sgl(nvme::keyed_data_block(where, nvme::kConnectDataBytes, key));
+    if (what == "mute") ::kill(server, SIGSTOP);
     stranger.send(command.bytes);
     if (what == "gone") {
       stranger.loop_.turn();
@@ -181,8 +185,9 @@ int play_host(const Address& address, const std::string& what) {
       return 0;
     }
     if (what == "mute") {
-      stranger.loop_.turn();
+      stranger.until([&] { return stranger.is_sent_; });
       stranger.fall_silent();
+      ::kill(server, SIGCONT);
     }
   }
   stranger.until([&] { return stranger.lost_ || stranger.messages_ != 0; });
@@ -265,9 +270,10 @@ int play_target(const Address& address, const std::string& what) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
-  if (words.size() == 4 && words[0] == "host") {
+  const bool mute = words.size() == 5 && words[3] == "mute";
+  if ((words.size() == 4 || mute) && words[0] == "host") {
     return netstor::play_host({.host = words[1], .port = static_cast<std::uint16_t>(std::stoi(words[2]))},
-                              words[3]);
+                              words[3], mute ? std::stoi(words[4]) : 0);
   }
   if (words.size() == 3 && words[0] == "target") return netstor::play_target({.host = words[1]}, words[2]);
   std::cerr << "usage: see the head of tests/interop/rdma_stranger.cc\n";
