@@ -46,7 +46,8 @@ def options():
     add("--kernel", default="6.1", help="of the virtual machine (default: 6.1)")
     add("--rounds", type=int, default=3)
     add("--seconds", type=float, default=2, help="of each of netstor's cases (default: 2)")
-    add("--iterations", type=int, default=1000, help="of each of perftest's (default: 1000)")
+    add("--iterations", type=int, default=1000,
+        help="of each of perftest's, fewer of what is large (default: 1000)")
     add("--build", default="build/release", type=pathlib.Path)
     add("--json", action="store_true")
     chosen = parser.parse_args()
@@ -74,8 +75,9 @@ def in_machine(chosen):
 
 def perftest(chosen, program, size, columns):
     """The line of figures for this size, as the columns' names to numbers."""
+    iterations = max(128, chosen.iterations * min(size, 128 * KIB) // size)
     words = list(map(str, [program, "-d", chosen.device, "-x", chosen.gid_index, "-F", "-s", size, "-n",
-                           chosen.iterations]))
+                           iterations]))
     end = time.monotonic() + WAIT_S
     with process(words) as server:
         while True:  # until the server listens
