@@ -19,10 +19,7 @@ class RdmaCase(lab.Case):
     def setUp(self):
         super().setUp()
         self.tool = lab.programs()[1]
-        told = call(self.tool, "info", "--capabilities").out
-        without = re.search(r"driver\.rdma +no +(not in this build.*)", told)
-        if without:
-            self.skipTest(without[1])
+        lab.need_rdma()
         self.addCleanup(lab.rdma_device(self.device))
 
     def disk(self, mib=64, block=512):

@@ -367,6 +367,14 @@ class KernelTarget:
 RDMA_ADDRESS = "10.0.2.15"
 
 
+def need_rdma():
+    """Skips a test of a build without."""
+    told = call(programs()[1], "info", "--capabilities").out
+    without = re.search(r"driver\.rdma +no +(not in this build.*)", told)
+    if without:
+        raise unittest.SkipTest(without[1])
+
+
 def rdma_device(kind="rxe"):
     """RoCE (rxe) or iWARP (siw) on eth0; undone by its answer."""
     call("rdma", "link", "add", f"{kind}0", "type", kind, "netdev", "eth0")
