@@ -2,7 +2,7 @@
 #pragma once
 // The door for operators: the service of admin.proto over a Unix socket, and over TCP with TLS on both sides.
 // Calls run on gRPC's own threads and go to the manager; shards hear of them by run_on() alone, so the way of
-// an I/O never waits for one.
+// an I/O never waits for one. Nor do these threads interrupt a shard that runs.
 //
 // Where this build lacks gRPC, start() answers unsupported and why.
 
