@@ -13,13 +13,27 @@ namespace {
 
 constexpr std::size_t kFileBytesMax = 1 << 20;
 
+/// Takes "until=TIME" for its own, wherever it stands behind the key; answers the next other word, or none.
+Result<std::string> next_word(std::istream& words, net::Expiry& until) {
+  constexpr std::string_view kUntil = "until=";
+  std::string word;
+  while (words >> word && word.starts_with(kUntil)) {
+    if (until) return Error(ErrorKind::invalid_argument, "until= is there twice");
+    NETSTOR_TRY_RETURN(until, net::parse_expiry(std::string_view(word).substr(kUntil.size())));
+    word.clear();
+  }
+  return words ? word : std::string();
+}
+
 Result<nvmf::HostSecrets> parse_secrets(std::istream& words) {
   nvmf::HostSecrets host;
-  std::string secret, own, more;
-  words >> host.host_nqn >> secret >> own >> more;
+  std::string secret;
+  words >> host.host_nqn >> secret;
+  NETSTOR_TRY_RETURN(const std::string own, next_word(words, host.until));
+  NETSTOR_TRY_RETURN(const std::string more, next_word(words, host.until));
   if (auto good = store::check_nqn(host.host_nqn); !good) return std::move(good).error();
   if (secret.empty() || !more.empty()) {
-    return Error(ErrorKind::invalid_argument, "expected HOST-NQN SECRET [CONTROLLER-SECRET]");
+    return Error(ErrorKind::invalid_argument, "expected HOST-NQN SECRET [CONTROLLER-SECRET] [until=TIME]");
   }
   NETSTOR_TRY_RETURN(host.secrets.host, nvme::parse_auth_secret(secret));
   if (!own.empty()) {
@@ -30,11 +44,13 @@ Result<nvmf::HostSecrets> parse_secrets(std::istream& words) {
 
 Result<nvmf::HostTlsKey> parse_key(std::istream& words) {
   nvmf::HostTlsKey host;
-  std::string key, form, more;
-  words >> host.host_nqn >> key >> form >> more;
+  std::string key;
+  words >> host.host_nqn >> key;
+  NETSTOR_TRY_RETURN(const std::string form, next_word(words, host.until));
+  NETSTOR_TRY_RETURN(const std::string more, next_word(words, host.until));
   if (auto good = store::check_nqn(host.host_nqn); !good) return std::move(good).error();
   if (key.empty() || !more.empty() || !(form.empty() || form == "old-libnvme"))
-    return Error(ErrorKind::invalid_argument, "expected HOST-NQN KEY [old-libnvme]");
+    return Error(ErrorKind::invalid_argument, "expected HOST-NQN KEY [old-libnvme] [until=TIME]");
   NETSTOR_TRY_RETURN(host.key, nvme::parse_tls_key(key));
   if (!form.empty()) host.derivation = nvme::TlsDerivation::old_libnvme;
   return host;

@@ -3,13 +3,13 @@
 // Files of keys that hosts hold, a line each, `#` begins a comment. That of --host-keys: hosts that have to
 // prove who they are (DH-HMAC-CHAP):
 //
-//   HOST-NQN SECRET [CONTROLLER-SECRET]
+//   HOST-NQN SECRET [CONTROLLER-SECRET] [until=TIME]
 //
 // with secrets as `nvme gen-dhchap-key` prints them. The third proves the subsystem to that host. A host that
 // the file does not name is refused. docs/formats/host-keys.md. And that of --tls-keys: hosts that connect
 // over TLS:
 //
-//   HOST-NQN KEY [old-libnvme]
+//   HOST-NQN KEY [old-libnvme] [until=TIME]
 //
 // with keys as `nvme gen-tls-key` prints them. docs/formats/tls-keys.md.
 

@@ -33,16 +33,20 @@ json encode(const SubsystemRecord& record) {
   return object;
 }
 json encode(const HostRecord& record) {
-  return {{"secret", record.secret}, {"controller_secret", record.controller_secret}};
+  json object{{"secret", record.secret}, {"controller_secret", record.controller_secret}};
+  if (record.until_ms != 0) object["until_ms"] = record.until_ms;
+  return object;
 }
 json encode(const ListenerRecord& record) {
   return {{"host", record.host}, {"port", record.port}, {"advertise", record.advertise}};
 }
 json encode(const KeyRecord& record) {
-  return {{"name", record.name},
-          {"secret", record.secret},
-          {"rights", record.rights},
-          {"enabled", record.enabled}};
+  json object{{"name", record.name},
+              {"secret", record.secret},
+              {"rights", record.rights},
+              {"enabled", record.enabled}};
+  if (record.until_ms != 0) object["until_ms"] = record.until_ms;
+  return object;
 }
 
 /// Leaves `into` and answers false where there is no such string.
@@ -51,6 +55,15 @@ bool take(const json& object, const char* key, std::string& into) {
   if (at == object.end() || !at->is_string()) return false;
   into = at->get<std::string>();
   return true;
+}
+
+/// Left out: for good. What is there and no time is damage, and not a key without an end.
+bool take_until(const json& object, std::int64_t& until_ms) {
+  const auto at = object.find("until_ms");
+  if (at == object.end()) return true;
+  if (!at->is_number_integer()) return false;
+  until_ms = at->get<std::int64_t>();
+  return until_ms > 0 && net::check_milliseconds(until_ms).ok();
 }
 
 bool decode(const json& object, SubsystemRecord& record) {
@@ -86,7 +99,7 @@ bool decode(const json& object, HostRecord& record) {
   };
   return take(object, "secret", record.secret) &&
          take(object, "controller_secret", record.controller_secret) && sound(record.secret) &&
-         sound(record.controller_secret);
+         sound(record.controller_secret) && take_until(object, record.until_ms);
 }
 bool decode(const json& object, ListenerRecord& record) {
   const auto port = object.find("port");
@@ -100,7 +113,7 @@ bool decode(const json& object, KeyRecord& record) {
   record.enabled = enabled->get<bool>();
   return take(object, "name", record.name) && take(object, "secret", record.secret) &&
          take(object, "rights", record.rights) && s3server::Keys::check_secret(record.secret).ok() &&
-         s3server::parse_grants(record.rights).ok();
+         s3server::parse_grants(record.rights).ok() && take_until(object, record.until_ms);
 }
 
 /// Of a record under `prefix`; false where it is not sound.

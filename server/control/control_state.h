@@ -30,6 +30,7 @@ struct SubsystemRecord {
 struct HostRecord {
   std::string secret;
   std::string controller_secret;
+  std::int64_t until_ms = 0;  ///< net::Expiry's
 };
 
 struct ListenerRecord {
@@ -43,6 +44,7 @@ struct KeyRecord {
   std::string secret;
   std::string rights;
   bool enabled = true;
+  std::int64_t until_ms = 0;  ///< net::Expiry's
 };
 
 /// "HOST:PORT", IPv6 in brackets.

@@ -33,11 +33,16 @@ Result<void> check_key(const std::string& id, const KeyRecord& record) {
     return field("name", "expected 1 to 128 printable characters, no blanks");
   if (auto good = s3server::parse_grants(record.rights); !good)
     return std::move(good).error().with_context("rights");
-  return ok();
+  return net::check_milliseconds(record.until_ms);
 }
 
 KeyView key_view(const std::string& id, const KeyRecord& record) {
-  return {.id = id, .name = record.name, .rights = record.rights, .enabled = record.enabled, .kept = true};
+  return {.id = id,
+          .name = record.name,
+          .rights = record.rights,
+          .enabled = record.enabled,
+          .kept = true,
+          .until = net::expiry_of(record.until_ms)};
 }
 
 Result<ListenerRecord> checked_listener(const std::string& host, std::uint32_t port,
@@ -218,7 +223,8 @@ s3server::Keys Manager::keys_with(const s3server::Keys& file_keys) const {
     keys.add({.name = record.name,
               .access_key_id = id,
               .secret_access_key = record.secret,
-              .grants = s3server::parse_grants(record.rights).value_or({})});
+              .grants = s3server::parse_grants(record.rights).value_or({}),
+              .until = net::expiry_of(record.until_ms)});
   }
   return keys;
 }
@@ -258,18 +264,21 @@ Result<KeyView> Manager::create_key(const std::string& id, const KeyRecord& reco
   const auto found = control_->keys().find(id);
   if (found == control_->keys().end()) return keep_key(id, record);
   const KeyRecord& there = found->second;
-  if (there.name == record.name && there.rights == record.rights && there.secret == record.secret)
+  if (there.name == record.name && there.rights == record.rights && there.secret == record.secret &&
+      there.until_ms == record.until_ms)
     return key_view(id, there);
   return Error(ErrorKind::already_exists,
                "id: access key " + id +
-                   " is there with another name, rights or secret: rotate it, change "
+                   " is there with another name, rights, end or secret: rotate it, change "
                    "its rights, or delete it first");
 }
 
-Result<KeyView> Manager::rotate_key(const std::string& id, const std::string& secret) {
+Result<KeyView> Manager::rotate_key(const std::string& id, const std::string& secret,
+                                    std::optional<std::int64_t> until_ms) {
   const std::lock_guard lock(mutex_);
   NETSTOR_TRY_RETURN(KeyRecord record, need_key(id));
   record.secret = secret;
+  record.until_ms = until_ms.value_or(record.until_ms);
   return keep_key(id, record);
 }
 
@@ -300,7 +309,8 @@ std::vector<KeyView> Manager::keys() {
   const std::lock_guard lock(mutex_);
   std::vector<KeyView> all;
   for (const auto& [id, user] : serving_.keys.access.users())
-    all.push_back({.id = id, .name = user.name, .rights = s3server::to_string(user.grants)});
+    all.push_back(
+        {.id = id, .name = user.name, .rights = s3server::to_string(user.grants), .until = user.until});
   for (const auto& [id, record] : control_->keys()) all.push_back(key_view(id, record));
   return all;
 }

@@ -93,6 +93,7 @@ struct HostView {
   bool has_key = false;
   bool has_controller_key = false;
   bool kept = false;
+  net::Expiry until = {};
 };
 
 struct KeyView {
@@ -101,6 +102,7 @@ struct KeyView {
   std::string rights;
   bool enabled = true;
   bool kept = false;
+  net::Expiry until = {};
 };
 
 /// Those to which all that is said applies.
@@ -166,7 +168,9 @@ class Manager {
   Result<void> delete_bucket(const std::string& name);
 
   Result<KeyView> create_key(const std::string& id, const KeyRecord& record);
-  Result<KeyView> rotate_key(const std::string& id, const std::string& secret);
+  /// Another secret, and another end when one is said (0: none).
+  Result<KeyView> rotate_key(const std::string& id, const std::string& secret,
+                             std::optional<std::int64_t> until_ms);
   Result<KeyView> set_key_rights(const std::string& id, const std::string& rights);
   Result<KeyView> set_key_enabled(const std::string& id, bool enabled);
   Result<void> delete_key(const std::string& id);

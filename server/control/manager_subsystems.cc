@@ -115,7 +115,9 @@ nvmf::SubsystemConfig Manager::config_of(const std::string& nqn, const Subsystem
   }
   for (const auto& [host, kept] : control_->hosts()) {
     if (kept.secret.empty()) continue;
-    if (auto secrets = parse_secrets(kept)) config.secrets.push_back({.host_nqn = host, .secrets = *secrets});
+    if (auto secrets = parse_secrets(kept))
+      config.secrets.push_back(
+          {.host_nqn = host, .secrets = *secrets, .until = net::expiry_of(kept.until_ms)});
   }
   return config;
 }
@@ -311,13 +313,15 @@ HostView Manager::host_view(const std::string& host) const {
   return {.nqn = host,
           .has_key = !found->second.secret.empty(),
           .has_controller_key = !found->second.controller_secret.empty(),
-          .kept = true};
+          .kept = true,
+          .until = net::expiry_of(found->second.until_ms)};
 }
 
 Result<HostView> Manager::set_host_key(const std::string& host, const HostRecord& record, bool disconnect) {
   const std::lock_guard lock(mutex_);
   NETSTOR_CHECK_RETURN(check_nqn("nqn", host));
   NETSTOR_CHECK_RETURN(parse_secrets(record));
+  NETSTOR_CHECK_RETURN(net::check_milliseconds(record.until_ms));
   NETSTOR_CHECK_RETURN(control_->set_host(host, record));
   NETSTOR_CHECK_RETURN(renew_access());
   if (disconnect) NETSTOR_CHECK_RETURN(end_connections({.id = {}, .host = host, .subsystem = {}}));
@@ -351,8 +355,10 @@ std::vector<HostView> Manager::hosts() {
   const std::lock_guard lock(mutex_);
   std::map<std::string, HostView> all;
   for (const nvmf::HostSecrets& secrets : serving_.keys.secrets) {
-    all[secrets.host_nqn] = {
-        .nqn = secrets.host_nqn, .has_key = true, .has_controller_key = !secrets.secrets.controller.empty()};
+    all[secrets.host_nqn] = {.nqn = secrets.host_nqn,
+                             .has_key = true,
+                             .has_controller_key = !secrets.secrets.controller.empty(),
+                             .until = secrets.until};
   }
   for (const auto& [host, record] : control_->hosts()) all[host] = host_view(host);
   std::vector<HostView> list;

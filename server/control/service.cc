@@ -129,9 +129,11 @@ class Calls final : public v1::Admin::Service {
     return answer(manager_.allow_any_host(in->subsystem()), *out);
   }
   Status SetHostKey(ServerContext*, const v1::SetHostKeyRequest* in, v1::Host* out) override {
-    return answer(manager_.set_host_key(
-                      in->nqn(), {.secret = in->secret(), .controller_secret = in->controller_secret()},
-                      in->disconnect()),
+    return answer(manager_.set_host_key(in->nqn(),
+                                        {.secret = in->secret(),
+                                         .controller_secret = in->controller_secret(),
+                                         .until_ms = in->until_ms()},
+                                        in->disconnect()),
                   *out);
   }
   Status RevokeHostKey(ServerContext*, const v1::RevokeHostKeyRequest* in, v1::Host* out) override {
@@ -148,11 +150,15 @@ class Calls final : public v1::Admin::Service {
   }
   Status CreateKey(ServerContext*, const v1::CreateKeyRequest* in, v1::Key* out) override {
     return answer(
-        manager_.create_key(in->id(), {.name = in->name(), .secret = in->secret(), .rights = in->rights()}),
+        manager_.create_key(
+            in->id(),
+            {.name = in->name(), .secret = in->secret(), .rights = in->rights(), .until_ms = in->until_ms()}),
         *out);
   }
   Status RotateKey(ServerContext*, const v1::RotateKeyRequest* in, v1::Key* out) override {
-    return answer(manager_.rotate_key(in->id(), in->secret()), *out);
+    return answer(manager_.rotate_key(in->id(), in->secret(),
+                                      in->has_until_ms() ? std::optional(in->until_ms()) : std::nullopt),
+                  *out);
   }
   Status SetKeyRights(ServerContext*, const v1::SetKeyRightsRequest* in, v1::Key* out) override {
     return answer(manager_.set_key_rights(in->id(), in->rights()), *out);

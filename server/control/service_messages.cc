@@ -96,6 +96,8 @@ void fill(const HostView& view, v1::Host& message) {
   message.set_has_key(view.has_key);
   message.set_has_controller_key(view.has_controller_key);
   message.set_kept(view.kept);
+  message.set_until_ms(net::milliseconds_of(view.until));
+  message.set_expired(net::passed(view.until));
 }
 
 void fill(const store::Bucket& bucket, v1::Bucket& message) {
@@ -112,6 +114,8 @@ void fill(const KeyView& view, v1::Key& message) {
   message.set_rights(view.rights);
   message.set_enabled(view.enabled);
   message.set_kept(view.kept);
+  message.set_until_ms(net::milliseconds_of(view.until));
+  message.set_expired(net::passed(view.until));
 }
 
 void fill(const nvmf::ConnectionFacts& facts, v1::Connection& message) {

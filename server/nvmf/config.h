@@ -12,6 +12,7 @@
 #include "lib/proto/nvme/dhchap.h"
 #include "lib/proto/nvme/tls_psk.h"
 #include "lib/proto/tls/context.h"
+#include "server/net/expiry.h"
 #include "server/net/warnings.h"
 
 namespace netstor::nvmf {
@@ -38,6 +39,7 @@ struct TargetConfig {
 struct HostSecrets {
   std::string host_nqn;
   nvme::AuthSecrets secrets;
+  net::Expiry until = {};  ///< then the host fails as one that is not known
 };
 
 /// By which a host and a subsystem know each other below NVMe/TCP, and how either derives from it.
@@ -45,6 +47,7 @@ struct HostTlsKey {
   std::string host_nqn;
   nvme::TlsKey key;
   nvme::TlsDerivation derivation = nvme::TlsDerivation::standard;
+  net::Expiry until = {};  ///< then it opens nothing; the host still has to come over TLS
 };
 
 struct SubsystemConfig {

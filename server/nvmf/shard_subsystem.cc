@@ -11,10 +11,11 @@ namespace netstor::nvmf {
 
 namespace {
 
+/// Those that hold.
 const HostSecrets* find_secrets(const SubsystemConfig& config, std::string_view host_nqn) {
   const auto found = std::find_if(config.secrets.begin(), config.secrets.end(),
                                   [=](const HostSecrets& each) { return each.host_nqn == host_nqn; });
-  return found == config.secrets.end() ? nullptr : &*found;
+  return found == config.secrets.end() || net::passed(found->until) ? nullptr : &*found;
 }
 
 bool allows(const SubsystemConfig& config, std::string_view host_nqn) {

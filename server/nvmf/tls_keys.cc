@@ -38,7 +38,7 @@ bool TlsKeys::find(std::string_view identity, tls::PreSharedKey& key) {
   const HostTlsKey& from = host != nullptr ? *host : nobody_;
   auto psk = nvme::derive_tls_psk(from.key, names, from.derivation);
   key.hash = names.hash == AuthHash::sha384 ? tls::Hash::sha384 : tls::Hash::sha256;
-  if (!psk || host == nullptr) return false;
+  if (!psk || host == nullptr || net::passed(host->until)) return false;
   // The digest in it says whether the host means the same key.
   const auto bytes = [](std::string_view text) { return std::as_bytes(std::span(text)); };
   if (!equal_in_constant_time(bytes(psk->identity), bytes(identity))) return false;

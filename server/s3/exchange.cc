@@ -5,6 +5,7 @@
 #include <array>
 
 #include "lib/wire/http/head_writer.h"
+#include "server/s3/identify.h"
 
 namespace netstor::s3server {
 
@@ -113,11 +114,9 @@ Result<void> Exchange::authenticate() {
   const std::string_view region = shard_.config().region;
   if (const auto fault = s3::check_scope(said, region.empty() ? said.region : region)) return refused(*fault);
   const std::shared_ptr<const Keys> keys = shard_.keys();
-  const User* const user = keys->find(said.access_key_id);
-  if (user == nullptr) return refusal(ErrorCode::invalid_access_key_id);
-  if (const auto fault = shard_.verifier().verify(request, said, user->secret_access_key))
-    return refused(*fault);
-  user_ = {keys, user};
+  const Identified who = identify(*keys, shard_.verifier(), request, said);
+  if (who.fault) return refused(*who.fault);
+  user_ = {keys, who.user};
   payload_hash_ = said.payload_hash;
   if (const auto form = s3::payload_form(said.payload_hash); form && s3::is_streaming(*form))
     chunk_signer_ = shard_.verifier().chunks(said);

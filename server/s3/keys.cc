@@ -168,6 +168,10 @@ Result<Keys> Keys::parse(std::string_view text, std::string_view what) {
       auto grants = parse_grants(value);
       if (!grants) return bad_line(what, number, grants.error().text());
       section.user.grants = *std::move(grants);
+    } else if (name == "netstor_until") {
+      const auto until = net::parse_expiry(value);
+      if (!until) return bad_line(what, number, until.error().text());
+      section.user.until = *until;
     }
     // Other names are the clients'.
   }

@@ -7,6 +7,7 @@
 //   aws_access_key_id = NETSTOR7K2M…
 //   aws_secret_access_key = …
 //   netstor_allow = rwl:* r:photos/2024/
+//   netstor_until = 2026-12-31T23:59:59Z
 //
 // Secrets are never part of an error's text.
 
@@ -17,6 +18,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "server/net/expiry.h"
 
 namespace netstor::s3server {
 
@@ -37,6 +40,7 @@ struct User {
   std::string access_key_id;
   std::string secret_access_key;
   std::vector<Grant> grants;
+  net::Expiry until = {};  ///< then it signs nothing any more
 
   /// `key`: of an object; of a listing, its prefix; empty for the bucket itself.
   [[nodiscard]] bool may(Right right, std::string_view bucket, std::string_view key) const;

@@ -136,6 +136,26 @@ TEST_F(AuthFault, AHostWithoutASecretFailsAsOneWithAWrongOne) {
   EXPECT_EQ(counted, 1u);
 }
 
+// The same steps and the same answer as for one that is not known, and counted as that.
+TEST_F(AuthFault, ASecretThatIsOverFailsAsAWrongOne) {
+  nvmf::SubsystemConfig access{.nqn = std::string(kGuarded), .serial = "GUARDED"};
+  access.secrets = {{.host_nqn = std::string(kHost),
+                     .secrets = {.host = secret_of(1)},
+                     .until = std::chrono::system_clock::now() - std::chrono::hours(1)}};
+  server.target->set_access(access).get().value();
+  EXPECT_TRUE(connect().authentication_transaction_required);
+  DhChapHost late = host(1);
+  EXPECT_TRUE(say(late.negotiate().send).status.ok());
+  EXPECT_TRUE(say(late.challenged(hear()).send).status.ok());
+  EXPECT_EQ(late.concluded(hear()).failure, AuthFailure::failed);
+  expect_outside();
+  std::uint64_t counted = 0;
+  for (const nvmf::ShardFacts& facts : server.target->observe().get().value()) {
+    for (const auto& [why, count] : facts.counters.failed_authentications) counted += count;
+  }
+  EXPECT_EQ(counted, 1u);
+}
+
 // The message of an empty secret is what anybody can compute.
 TEST_F(AuthFault, AnEmptySecretOpensNothing) {
   constexpr std::string_view kNobody = "nqn.2026-01.org.example:nobody";

@@ -230,6 +230,45 @@ class Access(Case):
         self.ok(server, "subsystem", "detach", db, "1")
         self.refuse(self.tool("info", server.uri(db), "--host-nqn", HOST), 1)
 
+    def test_keys_that_are_over_open_nothing_until_they_are_renewed(self):
+        server = self.start()
+        own = f"{NQN}:default"
+        secret = self.secret_file("secret", dhchap_secret(3))
+        past, future = "2001-02-03T04:05:06Z", "2099-01-01T00:00:00Z"
+
+        def host(code):
+            answer = self.tool("info", server.uri(own), "--host-nqn", HOST, "--host-secret", secret)
+            self.assertEqual(answer.code, code, answer.err)
+
+        def list_objects(key):
+            return self.tool("ls", "s3://photos", "--endpoint-url", f"http://127.0.0.1:{server.s3_port}",
+                             env={"AWS_SHARED_CREDENTIALS_FILE": str(key), "AWS_PROFILE": "default"})
+        self.ok(server, "host", "set-key", HOST, "--secret", secret, "--until", future)
+        host(0)
+        set_ = self.ok(server, "host", "set-key", HOST, "--secret", secret, "--until", past)
+        self.assertEqual((set_["until_ms"], set_["expired"]), (981173106000, True))
+        host(1)
+        self.ok(server, "bucket", "create", "photos")
+        old, new = self.folder / "old.key", self.folder / "new.key"
+        made = self.ok(server, "key", "create", "album", "--rights", "rwl:photos", "--file", old, "--until",
+                       past)
+        self.refuse(list_objects(old), 1, "ExpiredToken")
+        server.end("kill")
+        server = self.start()
+        host(1)
+        self.refuse(list_objects(old), 1, "ExpiredToken")
+        self.assertIn(past + " (over)", self.succeed(server.admin("key", "list")).out)
+        self.ok(server, "key", "rotate", made["id"], "--file", new)
+        self.refuse(list_objects(new), 1, "ExpiredToken")
+        self.ok(server, "key", "rotate", made["id"], "--file", new, "--until", future)
+        self.succeed(list_objects(new))
+        self.refuse(list_objects(old), 1, "SignatureDoesNotMatch")
+        self.ok(server, "host", "set-key", HOST, "--secret", secret)
+        host(0)
+        for until, word in (("tomorrow", "2026-12"), ("2999-01-01T00:00:00Z", "2262")):
+            never = server.admin("host", "set-key", HOST, "--secret", secret, "--until", until)
+            self.refuse(never, 2, word)
+
     def test_wrong_keys_are_named_and_not_repeated(self):
         server = self.start()
         bad = self.secret_file("bad", "DHHC-1:00:c2VjcmV0:")

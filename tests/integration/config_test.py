@@ -223,6 +223,26 @@ class KeyFiles(Served):
             comes(False, admin_support.OTHER, "old")
             comes(True, admin_support.HOST, "new")
 
+    def test_keys_of_files_have_an_end(self):
+        secret, key = admin_support.dhchap_secret(1), tls_keys.interchange(b"a" * 32, 1)
+        past, future = "until=2001-01-01T00:00:00Z", "until=2099-01-01T00:00:00Z"
+        hosts = self.secret("hosts", f"{admin_support.HOST} {secret} {future}\n")
+        tls = self.secret("tls", f"{admin_support.HOST} {key} {future}\n")
+        self.serve("volume = v=1MiB,store=memory\n", "--host-keys", hosts, "--tls-keys", tls)
+        words = ("--host-nqn", admin_support.HOST, "--host-secret", self.secret("secret", secret),
+                 "--tls-key", self.secret("key", key))
+        self.may(True, "info", self.volume(), *words)
+        for file, text in (("hosts", secret), ("tls", key)):
+            before = (self.folder / file).read_text()
+            self.secret(file, f"{admin_support.HOST} {past} {text}\n")
+            self.assertIn("nothing was changed", self.reload())
+            self.secret(file, f"{admin_support.HOST} {text} {past}\n")
+            self.reload()
+            self.may(False, "info", self.volume(), *words)
+            self.secret(file, before)
+            self.reload()
+            self.may(True, "info", self.volume(), *words)
+
     def test_a_tls_key_that_was_taken_out_opens_nothing(self):
         keys = {name: tls_keys.interchange(name.encode() * 32, 1) for name in "ab"}
         files = {name: self.secret(name, key) for name, key in keys.items()}

@@ -37,7 +37,7 @@ void show_keys(const ordered_json& rows) {
   print_table(
       rows,
       {text_column("ID", "id"), text_column("NAME", "name"), flag_column("ENABLED", "enabled", "yes", "no"),
-       flag_column("FROM", "kept", "state", "keys file"), text_column("RIGHTS", "rights")},
+       flag_column("FROM", "kept", "state", "keys file"), until_column(), text_column("RIGHTS", "rights")},
       "no access keys");
 }
 
@@ -134,6 +134,8 @@ void add_create(CLI::App& group, Command& command) {
            [call = call](auto& text) { call->request.set_rights(text); })
       ->type_name("TEXT")
       ->required();
+  add_time(*verb, "--until", "When it holds no longer, as 2026-12-31T23:59:59Z (default: for good)",
+           [call = call](std::int64_t ms) { call->request.set_until_ms(ms); });
   auto path = std::make_shared<std::string>();
   verb->add_option("--file", *path, kFileText)->type_name("FILE")->required();
   call->prepare = [raw = call.get(), path]() -> Result<void> {
@@ -164,6 +166,8 @@ void add_key_changes(CLI::App& group, Command& command) {
   auto [rotate, rotating] = key_verb<v1::RotateKeyRequest>(
       group, command, "rotate", "RotateKey", "Give an access key another secret; the old one holds no longer",
       "  netstor admin key rotate NSTR7K2M --file backup-new.key");
+  add_time(*rotate, "--until", "When it holds no longer, as 2026-12-31T23:59:59Z (default: as it was)",
+           [call = rotating](std::int64_t ms) { call->request.set_until_ms(ms); });
   auto path = std::make_shared<std::string>();
   rotate->add_option("--file", *path, kFileText)->type_name("FILE")->required();
   rotating->prepare = [raw = rotating.get(), path]() -> Result<void> {

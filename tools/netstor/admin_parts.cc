@@ -8,6 +8,8 @@
 #include <netstor/uri.h>
 
 #include <algorithm>
+#include <array>
+#include <ctime>
 #include <iostream>
 
 namespace netstor::tool {
@@ -17,6 +19,8 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using nlohmann::ordered_json;
+
+constexpr const char* kTimeForm = "%Y-%m-%dT%H:%M:%SZ";
 
 /// "STORE_FILE" as "file".
 std::string enum_text(const std::string& name) {
@@ -105,6 +109,19 @@ Column flag_column(std::string title, std::string field, std::string yes, std::s
                       const ordered_json& row) { return row[field].get<bool>() ? yes : no; }};
 }
 
+Column until_column() {
+  return {.title = "UNTIL", .cell = [](const ordered_json& row) -> std::string {
+            const auto ms = row["until_ms"].get<std::int64_t>();
+            if (ms == 0) return "-";
+            const auto seconds = static_cast<std::time_t>(ms / 1000);
+            std::tm parts{};
+            ::gmtime_r(&seconds, &parts);
+            std::array<char, 32> text{};
+            std::strftime(text.data(), text.size(), kTimeForm, &parts);
+            return std::string(text.data()) + (row["expired"].get<bool>() ? " (over)" : "");
+          }};
+}
+
 void print_table(const ordered_json& rows, const std::vector<Column>& columns, std::string_view none) {
   if (rows.empty()) {
     std::cout << none << '\n';
@@ -168,6 +185,18 @@ CLI::Option* add_bytes(CLI::App& verb, const std::string& name, const std::strin
 CLI::Option* add_number(CLI::App& verb, const std::string& name, const std::string& about,
                         std::function<void(std::uint32_t)> set) {
   return verb.add_option_function<std::uint32_t>(name, std::move(set), about)->type_name("N");
+}
+
+CLI::Option* add_time(CLI::App& verb, const std::string& name, const std::string& about,
+                      std::function<void(std::int64_t)> set) {
+  const auto take = [set = std::move(set), name](const std::string& text) {
+    std::tm parts{};
+    const char* const end = ::strptime(text.c_str(), kTimeForm, &parts);
+    const std::time_t seconds = end == nullptr || *end != '\0' ? 0 : ::timegm(&parts);
+    if (seconds <= 0) throw CLI::ValidationError(name, "expected a time (UTC) as 2026-12-31T23:59:59Z");
+    set(std::int64_t{seconds} * 1000);
+  };
+  return verb.add_option_function<std::string>(name, take, about)->type_name("TIME");
 }
 
 CLI::Option* add_switch(CLI::App& verb, const std::string& name, const std::string& about,

@@ -40,6 +40,8 @@ struct Column {
 };
 Column text_column(std::string title, std::string field);
 Column size_column(std::string title, std::string field);
+/// Of a key: "until_ms" and "expired".
+Column until_column();
 Column flag_column(std::string title, std::string field, std::string yes, std::string no);
 void print_table(const nlohmann::ordered_json& rows, const std::vector<Column>& columns,
                  std::string_view none);
@@ -86,6 +88,9 @@ CLI::Option* add_bytes(CLI::App& verb, const std::string& name, const std::strin
                        std::function<void(std::uint64_t)> set);
 CLI::Option* add_number(CLI::App& verb, const std::string& name, const std::string& about,
                         std::function<void(std::uint32_t)> set);
+/// A time as 2026-12-31T23:59:59Z; sets milliseconds since 1970.
+CLI::Option* add_time(CLI::App& verb, const std::string& name, const std::string& about,
+                      std::function<void(std::int64_t)> set);
 CLI::Option* add_switch(CLI::App& verb, const std::string& name, const std::string& about,
                         std::function<void()> set);
 

@@ -135,7 +135,7 @@ void add_host_verbs(CLI::App& group, Command& command) {
 void show_hosts(const ordered_json& rows) {
   print_table(rows,
               {text_column("HOST", "nqn"), flag_column("KEY", "has_key", "set", "revoked"),
-               flag_column("CONTROLLER-KEY", "has_controller_key", "set", "-"),
+               flag_column("CONTROLLER-KEY", "has_controller_key", "set", "-"), until_column(),
                flag_column("FROM", "kept", "state", "--host-keys")},
               "no host has a key: hosts need not prove who they are");
 }
@@ -154,6 +154,8 @@ void add_key_verbs(CLI::App& group, Command& command) {
   set->add_option("--secret", files->first, "A file with the host's secret")->type_name("FILE")->required();
   set->add_option("--controller-secret", files->second, "A file with what the subsystem proves itself by")
       ->type_name("FILE");
+  add_time(*set, "--until", "When it holds no longer, as 2026-12-31T23:59:59Z (default: for good)",
+           [call = setting](std::int64_t ms) { call->request.set_until_ms(ms); });
   add_switch(*set, "--disconnect", "And end what it has connected by now",
              [call = setting] { call->request.set_disconnect(true); });
   setting->prepare = [raw = setting.get(), files]() -> Result<void> {

@@ -81,6 +81,9 @@ class Verifier {
   // For the chunks of a request, right after verify() passed it.
   [[nodiscard]] ChunkSigner chunks(const Authorization& said) const;
 
+  // Signatures computed so far: what requests cost, whatever they were answered.
+  [[nodiscard]] std::uint64_t computed() const { return computed_; }
+
   // What was signed, for <CanonicalRequest> and <StringToSign> of SignatureDoesNotMatch.
   [[nodiscard]] const Canonical& canonical() const { return canonical_; }
 
@@ -97,6 +100,7 @@ class Verifier {
   std::string path_, decoded_;
   SigningKey key_{};
   std::array<Kept, 64> kept_;
+  std::uint64_t computed_ = 0;
 };
 
 }  // namespace netstor::s3
