@@ -3,7 +3,7 @@
 //
 //   bucket_load --endpoint http://127.0.0.1:9000 --verb get --size 4096 --depth 32 --seconds 2
 //
-// Objects are things/oSIZE. --wait busy|adaptive|block as bench/load has it; --sign always|never: the
+// Objects are things/oSIZE. --wait busy|adaptive|block as bench/load has it; --sign always|never|chunks: the
 // payload.
 
 #include "bench/bucket_stats.h"
@@ -117,6 +117,7 @@ int main(int argc, char** argv) {
                   .session_token = {},
                   .expires = {}};
   if (sign == "always") bucket_options.payload_signing = PayloadSigning::always;
+  if (sign == "chunks") bucket_options.payload_signing = PayloadSigning::chunks;
   if (sign == "never") bucket_options.payload_signing = PayloadSigning::never;
   auto bucket = Bucket::open(*runtime, "s3://things", bucket_options).get();
   if (!bucket) return fail(bucket.error());

@@ -157,8 +157,10 @@ BucketOptions bucket_options(Keywords& words) {
     options.payload_signing = PayloadSigning::always;
   } else if (signing == "never") {
     options.payload_signing = PayloadSigning::never;
+  } else if (signing == "chunks") {
+    options.payload_signing = PayloadSigning::chunks;
   } else if (signing != "automatic") {
-    words.refuse_value("payload_signing", "'automatic', 'always' or 'never'");
+    words.refuse_value("payload_signing", "'automatic', 'always', 'never' or 'chunks'");
   }
   std::string rdma = "automatic";
   words.take("rdma", rdma).take("rdma_from_bytes", options.rdma_from_bytes);

@@ -82,6 +82,10 @@ enum class PayloadSigning : std::uint8_t {
   automatic,  ///< its SHA-256 over plain HTTP; nothing over TLS, which protects it
   always,     ///< but for `anonymous`, where nothing is signed
   never,      ///< x-amz-content-sha256: UNSIGNED-PAYLOAD; saves a pass over the bytes, as a checksum may
+  /// As automatic, but the payload goes out in signed chunks of 256 KiB with its checksum behind it
+  /// (aws-chunked): both are computed by the shard as the bytes are sent, in one pass that nothing waits for.
+  /// Not every service speaks it.
+  chunks,
 };
 
 /// What goes with a payload, for the service to compare and, but for `md5` (Content-MD5), to keep: computed

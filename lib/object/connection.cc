@@ -149,6 +149,7 @@ void Connection::send_request() {
   if (exchange_->token_.empty()) {
     request.body = exchange_->body;
     request.body_pieces = exchange_->body_pieces;
+    request.body_follows = exchange_->body_follows;
     if (exchange_->expects_continue) request.continue_wait = std::chrono::seconds(1);
     request.expected_body = exchange_->expected_body;
   }
@@ -182,6 +183,10 @@ void Connection::cancel() {
 
 void Connection::send() {
   if (sending_) return;
+  if (stage_ == Stage::request && client_.wants_body()) {
+    const Exchange::BodyPart part = exchange_->next_body();
+    client_.add_body(part.pieces, part.count, part.last);
+  }
   batch_.clear();
   if (!client_.gather(batch_)) return;
   if (stage_ == Stage::request) exchange_->sent = true;

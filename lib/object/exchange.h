@@ -32,11 +32,19 @@ class Exchange {
   // ---- The request. Its bytes are borrowed until the future is ready.
   const iovec* body = nullptr;
   unsigned body_pieces = 0;
+  bool body_follows = false;        ///< `body` is nothing, next_body() tells it while it is sent
   bool to_head = false;             ///< the method is HEAD
   bool expects_continue = false;    ///< the head says so, too
   std::uint64_t expected_body = 0;  ///< of the answer; a hint
   /// Longer answers are errors. A list of 1,000 keys is far below.
   std::size_t text_bytes_most = std::size_t{16} << 20;
+
+  /// Of a body that follows. Its bytes are borrowed until the next one is asked for.
+  struct BodyPart {
+    const iovec* pieces = nullptr;
+    unsigned count = 0;
+    bool last = true;
+  };
 
   // ---- Where the body of a successful answer goes; nothing here: to `text`.
   const iovec* into = nullptr;
@@ -79,6 +87,8 @@ class Exchange {
   virtual void write_head(http::HeadWriter& head) = 0;
   /// Of the request for a session, over which `remote` is reached.
   virtual void write_session_head(http::HeadWriter&) {}
+  /// Asked for after each head until the last was given, or an answer ended it.
+  virtual BodyPart next_body() { return {}; }
   /// The final head of the answer; views into it last for the call.
   virtual void take_head(const http::ResponseHead& head) = 0;
 

@@ -11,6 +11,7 @@
 #include "lib/wire/s3/error_code.h"
 #include "lib/wire/s3/rdma.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace netstor::object {
@@ -63,10 +64,42 @@ void Request::payload(std::string own) {
   payload_hash_ = to_hex(sha256(std::as_bytes(std::span(payload_text_))));
 }
 
+void Request::payload(ChunkedPayload& chunks) {
+  chunks_ = &chunks;
+  body_follows = true;
+  payload_bytes_ = chunks.encoded_bytes();
+  decoded_bytes_ = std::to_string(chunks.decoded_bytes());
+  header("x-amz-decoded-content-length", decoded_bytes_);
+  header("x-amz-trailer", s3::checksum_header(chunks.kind()));
+  // Before that of the object, which the service keeps without it.
+  content_encoding_ = "aws-chunked";
+  const auto own = std::ranges::find(headers_, "content-encoding", &s3::NameValue::name);
+  if (own == headers_.end()) return header("content-encoding", content_encoding_);
+  content_encoding_.append(",").append(own->value);
+  own->value = content_encoding_;
+}
+
+std::optional<s3::PayloadForm> Request::chunked_form(s3::ChecksumKind sum) const noexcept {
+  const bool summed = sum != s3::ChecksumKind::none;
+  if (shard_.options().payload_signing != PayloadSigning::chunks || shard_.options().anonymous ||
+      sum == s3::ChecksumKind::md5)
+    return std::nullopt;
+  if (signs_payload())
+    return summed ? s3::PayloadForm::streaming_signed_trailer : s3::PayloadForm::streaming_signed;
+  if (summed) return s3::PayloadForm::streaming_unsigned_trailer;
+  return std::nullopt;
+}
+
+std::string_view Request::payload_said() const noexcept {
+  if (chunks_ != nullptr) return s3::streaming_name(chunks_->form());
+  if (payload_bytes_ == 0) return s3::kEmptyPayload;
+  return payload_hash_.empty() ? s3::kUnsignedPayload : std::string_view(payload_hash_);
+}
+
 bool Request::signs_payload() const noexcept {
   if (shard_.options().anonymous) return false;
   const PayloadSigning wish = shard_.options().payload_signing;
-  return wish == PayloadSigning::always || (wish == PayloadSigning::automatic && !pool_->endpoint().tls);
+  return wish == PayloadSigning::always || (wish != PayloadSigning::never && !pool_->endpoint().tls);
 }
 
 Result<void> Request::use_rdma(std::span<const iovec> pieces, bool writable) {
@@ -115,15 +148,15 @@ void Request::write_head(http::HeadWriter& head) {
                         .headers = headers,
                         .hash = s3::kUnsignedPayload});
   }
-  const std::string_view hash = payload_bytes_ == 0     ? s3::kEmptyPayload
-                                : payload_hash_.empty() ? s3::kUnsignedPayload
-                                                        : std::string_view(payload_hash_);
   write(head, {.method = method_,
                .path = path_,
                .query = query_,
                .headers = headers_,
-               .hash = hash,
+               .hash = payload_said(),
                .body_bytes = payload_bytes_});
+  if (chunks_ == nullptr) return;
+  const bool with_signatures = chunks_->form() != s3::PayloadForm::streaming_unsigned_trailer;
+  chunks_->restart(with_signatures ? std::optional(shard_.signer().chunks()) : std::nullopt);
 }
 
 void Request::write(http::HeadWriter& head, const Line& line) {

@@ -12,6 +12,7 @@
 
 #include <netstor/task.h>
 
+#include "lib/object/chunked_payload.h"
 #include "lib/object/exchange.h"
 #include "lib/object/object_shard.h"
 #include "lib/wire/s3/xml.h"
@@ -42,6 +43,11 @@ class Request final : public Exchange {
   void payload(const iovec* pieces, unsigned count, std::uint64_t bytes) noexcept;
   /// Payload of its own: an XML body.
   void payload(std::string own);
+  /// Payload in chunks, signed and summed up as they are sent; borrowed. Its checksum and a content encoding
+  /// are its own to announce.
+  void payload(ChunkedPayload& chunks);
+  /// The form for payload(ChunkedPayload&); nothing where the bucket does not want it, or cannot have it.
+  std::optional<s3::PayloadForm> chunked_form(s3::ChecksumKind sum) const noexcept;
   /// Sends this instead of UNSIGNED-PAYLOAD.
   void payload_hash(std::string hash) { payload_hash_ = std::move(hash); }
   bool signs_payload() const noexcept;
@@ -96,6 +102,8 @@ class Request final : public Exchange {
   void write_head(http::HeadWriter& head) override;
   void write_session_head(http::HeadWriter& head) override;
   void take_head(const http::ResponseHead& head) override;
+  BodyPart next_body() override { return chunks_->next(); }
+  std::string_view payload_said() const noexcept;
   std::string what() const;
 
   bool learn_region();
@@ -112,6 +120,9 @@ class Request final : public Exchange {
   std::string payload_text_;
   iovec payload_piece_{};
   std::string payload_hash_;
+  ChunkedPayload* chunks_ = nullptr;
+  std::string content_encoding_;
+  std::string decoded_bytes_;
   std::function<void(const http::ResponseHead&)> take_;
   std::function<Task<void>()> before_http_;
 

@@ -39,6 +39,16 @@ Sums sum_up(const PieceList& pieces, bool with_sha256, s3::ChecksumKind kind) {
   return sums;
 }
 
+/// Sends `from`, or the chunks that the request has; the caller has set everything else.
+Task<void> perform_put(Request& request, std::uint64_t bytes) {
+  if (bytes >= kContinueFrom) {
+    request.header("expect", "100-continue");
+    request.expects_continue = true;
+  }
+  request.changes = true;
+  return perform(request);
+}
+
 /// Sends `from` with its sums; the caller has set everything else.
 Task<s3::Checksum> send_payload(Request& request, OptionHeaders& headers, const PieceList& from,
                                 ChecksumAlgorithm algorithm) {
@@ -47,6 +57,13 @@ Task<s3::Checksum> send_payload(Request& request, OptionHeaders& headers, const 
   const bool signs = request.signs_payload() && bytes != 0;
   const bool with_sha256 = signs && !request.may_go_by_rdma();
   const s3::ChecksumKind kind = kind_of(algorithm);
+  if (const auto form = request.chunked_form(kind); form && bytes != 0 && !request.may_go_by_rdma()) {
+    ChunkedPayload chunks(from, *form, kind);
+    request.payload(chunks);
+    auto performing = perform_put(request, bytes);
+    NETSTOR_CHECK(co_await std::move(performing));
+    co_return chunks.checksum();
+  }
   Sums sums;
   if (bytes <= kHashHere) {
     sums = sum_up(from, with_sha256, kind);
@@ -67,13 +84,8 @@ Task<s3::Checksum> send_payload(Request& request, OptionHeaders& headers, const 
       co_return ok();
     });
   }
-  if (bytes >= kContinueFrom) {
-    request.header("expect", "100-continue");
-    request.expects_continue = true;
-  }
   request.payload(from.data(), static_cast<unsigned>(from.size()), bytes);
-  request.changes = true;
-  auto performing = perform(request);
+  auto performing = perform_put(request, bytes);
   NETSTOR_CHECK(co_await std::move(performing));
   co_return sums.checksum;
 }

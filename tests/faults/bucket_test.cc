@@ -3,10 +3,12 @@
 
 #include <netstor/netstor.h>
 
+#include "lib/wire/s3/aws_chunked.h"
 #include "tests/faults/scripted_service.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -23,8 +25,9 @@ std::string error_body(std::string_view code) {
 
 class BucketFault : public testing::Test {
  protected:
-  Bucket open(unsigned retries = 2) {
+  Bucket open(unsigned retries = 2, PayloadSigning signing = PayloadSigning::automatic) {
     BucketOptions options;
+    options.payload_signing = signing;
     options.endpoint = service_.url();
     options.credentials = Credentials{
         .access_key_id = "id", .secret_access_key = "the-secret", .session_token = "", .expires = {}};
@@ -112,6 +115,36 @@ TEST_F(BucketFault, PutUnderAConditionIsRepeatedWhenTheServiceIsBusy) {
   options.conditions.if_none_match = "*";
   EXPECT_TRUE(open().put("key", into_.bytes(), options).get().ok());
   EXPECT_EQ(service_.requests(), 3u);
+}
+
+TEST_F(BucketFault, PayloadInChunksThatIsSentAgainIsSignedAnew) {
+  service_.answer(answer("503 Slow Down", "retry-after: 0\r\n", error_body("SlowDown")));
+  service_.answer(answer("200 OK", "etag: \"e\"\r\n"));
+  const Bucket bucket = open(2, PayloadSigning::chunks);
+  const Buffer from = *Buffer::allocate(300'000);
+  const auto put = bucket.put("key", from.bytes()).get();
+  ASSERT_TRUE(put.ok()) << put.error();
+  ASSERT_EQ(service_.requests(), 2u);
+  for (const std::size_t index : {0u, 1u}) {
+    const std::string request = service_.request(index);
+    const std::string authorization = service_.field(index, "authorization");
+    const std::string date = service_.field(index, "x-amz-date");
+    s3::SignatureText seed{};
+    ASSERT_GT(authorization.size(), seed.size());
+    std::ranges::copy(authorization.substr(authorization.size() - seed.size()), seed.begin());
+    HmacSha256 hmac;
+    const s3::SigningKey key = s3::signing_key(hmac, "the-secret", date.substr(0, 8), "us-east-1", "s3");
+    s3::AwsChunkedDecoder decoder(
+        s3::PayloadForm::streaming_signed, from.size(),
+        s3::ChunkSigner(key, date, date.substr(0, 8) + "/us-east-1/s3/aws4_request", seed));
+    const std::string body = request.substr(request.find("\r\n\r\n") + 4);
+    auto left = std::as_bytes(std::span(body));
+    auto step = decoder.next(left);
+    for (; step.event == s3::AwsChunkedDecoder::Event::payload; step = decoder.next(left))
+      left = left.subspan(step.consumed);
+    EXPECT_EQ(step.event, s3::AwsChunkedDecoder::Event::end) << index << ": " << decoder.fault().text;
+    EXPECT_EQ(step.consumed, left.size()) << index;
+  }
 }
 
 TEST_F(BucketFault, CreateOnlyPutSaysThatTheObjectIsThere) {

@@ -102,8 +102,8 @@ class ScriptedService {
   static std::string take_request(std::string& bytes) {
     const auto end = bytes.find("\r\n\r\n");
     if (end == std::string::npos) return {};
-    const auto length = bytes.find("content-length: ");
-    const std::size_t wanted = end + 4 + (length < end ? std::stoul(bytes.substr(length + 16)) : 0);
+    const auto length = bytes.find("\r\ncontent-length: ");
+    const std::size_t wanted = end + 4 + (length < end ? std::stoul(bytes.substr(length + 18)) : 0);
     if (bytes.size() < wanted) return {};
     std::string request = bytes.substr(0, wanted);
     bytes.erase(0, wanted);

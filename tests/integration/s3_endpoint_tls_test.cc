@@ -42,6 +42,19 @@ class S3Tls : public testing::Test {
   Runtime runtime_ = *Runtime::start();
 };
 
+// Nothing is signed where TLS protects it; the checksum goes behind the payload all the same.
+TEST_F(S3Tls, TakesAChecksumBehindAPayloadThatIsNotSigned) {
+  BucketOptions chunked = options();
+  chunked.payload_signing = PayloadSigning::chunks;
+  chunked.checksum = ChecksumAlgorithm::crc32c;
+  const Bucket bucket = *Bucket::open(runtime_, "s3://photos", chunked).get();
+  const Buffer from = *Buffer::allocate(1'000'001);
+  const auto put = bucket.put("key", from.bytes()).get();
+  ASSERT_TRUE(put.ok()) << put.error();
+  EXPECT_EQ(bucket.head("key").get()->checksum, put->checksum);
+  EXPECT_TRUE(bucket.close().get().ok());
+}
+
 TEST_F(S3Tls, StoresAndAnswersSmallAndLarge) {
   const Bucket bucket = *Bucket::open(runtime_, "s3://photos", options()).get();
   for (const std::size_t size : {std::size_t{0}, std::size_t{100}, std::size_t{12'000'001}}) {

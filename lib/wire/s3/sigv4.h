@@ -67,6 +67,12 @@ enum class PayloadForm : std::uint8_t {
   return form >= PayloadForm::streaming_signed_trailer;
 }
 
+// What stands in x-amz-content-sha256 for a streaming form.
+[[nodiscard]] constexpr std::string_view streaming_name(PayloadForm form) {
+  if (form == PayloadForm::streaming_signed) return kStreamingSigned;
+  return form == PayloadForm::streaming_signed_trailer ? kStreamingSignedTrailer : kStreamingUnsignedTrailer;
+}
+
 inline constexpr std::string_view kAlgorithm = "AWS4-HMAC-SHA256";
 inline constexpr std::size_t kAmzDateSize = 16;    // "20130524T000000Z"
 inline constexpr std::size_t kSignatureSize = 64;  // hexadecimal digits, lower case
