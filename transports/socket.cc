@@ -3,8 +3,8 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -146,6 +146,14 @@ int accept_one(int listening, SocketAddress& peer) noexcept {
   peer.length = sizeof peer.storage;
   const int fd = ::accept4(listening, peer.get(), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
   return fd < 0 ? -errno : fd;
+}
+
+std::optional<std::uint64_t> acknowledged_bytes(int fd) noexcept {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  const bool told = ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+                    size >= offsetof(tcp_info, tcpi_bytes_acked) + sizeof info.tcpi_bytes_acked;
+  return told ? std::optional<std::uint64_t>(info.tcpi_bytes_acked) : std::nullopt;
 }
 
 void tune_link(int fd) noexcept { turn_on(fd, IPPROTO_TCP, TCP_NODELAY); }

@@ -38,6 +38,9 @@ int start_connect(const SocketAddress& to) noexcept;
 int make_listening(const Address& address, Address& bound);
 int accept_one(int listening, SocketAddress& peer) noexcept;
 
+/// Of TCP_INFO; what Link::acknowledged_bytes() answers.
+std::optional<std::uint64_t> acknowledged_bytes(int fd) noexcept;
+
 /// What every link wants: small messages leave at once.
 void tune_link(int fd) noexcept;
 void set_blocking(int fd, bool blocking) noexcept;

@@ -34,6 +34,9 @@ class TlsLink final : public Link {
   Submit submit(SendOp& op) override;
   Submit submit(RecvOp& op) override;
   void close(Op* closed) override;
+  std::optional<std::uint64_t> acknowledged_bytes() const noexcept override {
+    return link_->acknowledged_bytes();
+  }
   std::string_view peer() const noexcept override { return link_->peer(); }
 
   const tls::Session& session() const noexcept { return *session_; }

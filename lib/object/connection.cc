@@ -119,8 +119,8 @@ void Connection::begin(Exchange& exchange) {
   state_ = State::busy;
   exchange_ = &exchange;
   exchange.connection_ = this;
-  progress_ = pool_.loop().now();
-  if (!alarm_.armed()) pool_.loop().arm(alarm_, progress_ + pool_.options().first_byte_timeout);
+  progressed();
+  if (!alarm_.armed()) pool_.loop().arm(alarm_, progress_ + pool_.options().first_byte_timeout / 2);
   if (exchange.remote.iov_len == 0) return send_request();
   if (rdma_ == nullptr) return ask_for_session();
   if (rdma_->connected()) return open_memory();
@@ -284,7 +284,7 @@ bool Connection::grow_text() {
 
 void Connection::sent() {
   sending_ = false;
-  progress_ = pool_.loop().now();
+  progressed();
   // Of a CONNECT that failed the receive says more.
   if (state_ == State::tunnelling) return receive();
   if (state_ != State::busy) return;
@@ -300,7 +300,7 @@ void Connection::received() {
   receiving_ = false;
   if (state_ == State::closing) return;
   if (state_ == State::tunnelling) return tunnel_received();
-  progress_ = pool_.loop().now();
+  progressed();
   if (state_ == State::idle) return close();  // the end of the stream, or bytes that nobody asked for
   if (!recv_.result.ok) {
     const OpResult& why = recv_.result;
@@ -360,6 +360,15 @@ void Connection::fail(ErrorKind kind, std::string why, Origin origin, std::int32
   close();
 }
 
+void Connection::progressed() {
+  progress_ = pool_.loop().now();
+  acknowledged_.reset();
+}
+
+/// Of bytes that lie in the kernel only the peer's acknowledgements say that they move: of those that came in
+/// the second half of the time.
+bool Connection::send_goes_on() const { return acknowledged_ && link_->acknowledged_bytes() > acknowledged_; }
+
 void Connection::check_progress() {
   if (state_ == State::tunnelling || state_ == State::securing) {
     never_ready_ = Error(ErrorKind::timed_out, "connect to " + where() + ": no " +
@@ -368,13 +377,15 @@ void Connection::check_progress() {
     return close();
   }
   if (state_ != State::busy) return;  // begin() arms it again
-  client_.tick(pool_.loop().now());
+  const Time now = pool_.loop().now();
+  client_.tick(now);
   const Duration limit = pool_.options().first_byte_timeout;
-  const Time due = progress_ + limit;
-  if (due <= pool_.loop().now()) {
+  if (progress_ + limit <= now && !send_goes_on())
     return fail(ErrorKind::timed_out, where() + " moved no byte for BucketOptions::first_byte_timeout");
-  }
-  pool_.loop().arm(alarm_, std::min(due, client_.deadline()));
+  if (progress_ + limit <= now) progress_ = now - limit / 2;
+  const Time half = progress_ + limit / 2;
+  if (half <= now) acknowledged_ = link_->acknowledged_bytes();
+  pool_.loop().arm(alarm_, std::min(now < half ? half : progress_ + limit, client_.deadline()));
   pump();
 }
 
@@ -426,7 +437,7 @@ void Connection::rdma_connected() {
 }
 
 void Connection::open_memory() {
-  progress_ = pool_.loop().now();
+  progressed();
   stage_ = Stage::opening;
   if (exchange_->remote.iov_len > rdma_->bytes_max())
     return decline(where() + " does not move so much at once");

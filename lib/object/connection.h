@@ -89,6 +89,8 @@ class Connection final : RdmaSession::Owner {
   void finish();
   /// The exchange failed, and the connection with it.
   void fail(ErrorKind kind, std::string why, Origin origin = Origin::library, std::int32_t native = 0);
+  void progressed();
+  bool send_goes_on() const;
   void check_progress();
   void link_closed();
   void end();
@@ -119,7 +121,8 @@ class Connection final : RdmaSession::Owner {
   iovec text_piece_{};
   std::uint64_t text_used_ = 0;
   std::uint64_t copied_bytes_ = 0;
-  Time progress_{};  // the last time that bytes moved
+  Time progress_{};                            // the last time that bytes moved
+  std::optional<std::uint64_t> acknowledged_;  // by the peer, when half of the time since then was over
   Time idle_since_{};
   Alarm alarm_;
 };

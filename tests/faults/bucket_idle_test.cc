@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A service that ends a connection between two requests, in the very turn in which the next one is asked for.
+// A service that ends a connection between two requests, in the very turn in which the next one is asked for;
+// and one that is slow.
 
 #include <netstor/netstor.h>
 
@@ -11,6 +12,7 @@
 
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace netstor {
 namespace {
@@ -87,6 +89,52 @@ TEST_P(BucketIdle, AsksOnAnotherConnectionWhenOneEndsInTheSameTurn) {
 
 INSTANTIATE_TEST_SUITE_P(Drivers, BucketIdle, ::testing::Values(IoDriver::posix, IoDriver::uring),
                          [](const auto& each) { return each.param == IoDriver::posix ? "posix" : "uring"; });
+
+/// Takes a PUT of `bytes` at 3 MB/s and answers it; how much came.
+std::size_t take_slowly(int listener, std::size_t bytes) {
+  pollfd watched{.fd = listener, .events = POLLIN, .revents = 0};
+  if (::poll(&watched, 1, 10'000) != 1) return 0;
+  const int fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+  std::vector<char> some(64 << 10);
+  std::size_t taken = 0;
+  constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  EXPECT_GT(::send(fd, kContinue.data(), kContinue.size(), MSG_NOSIGNAL), 0);
+  while (taken < bytes) {
+    const ssize_t got = ::recv(fd, some.data(), some.size(), MSG_WAITALL);
+    if (got <= 0) break;
+    taken += static_cast<std::size_t>(got);
+    ::usleep(20'000);
+  }
+  constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\netag: \"e\"\r\ncontent-length: 0\r\n\r\n";
+  static_cast<void>(::send(fd, kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL));
+  ::close(fd);
+  return taken;
+}
+
+// 4 MiB take this service longer than first_byte_timeout.
+TEST(BucketSlow, WhatASlowServiceTakesIsProgress) {
+  constexpr std::size_t kBytes = 12 << 20;
+  std::uint16_t port = 0;
+  const int listener = listen_somewhere(port);
+  const int small = 64 << 10;
+  ASSERT_EQ(::setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+  std::size_t taken = 0;
+  std::thread service([&] { taken = take_slowly(listener, kBytes); });
+  Runtime runtime = *Runtime::start();
+  BucketOptions options;
+  options.endpoint = "http://127.0.0.1:" + std::to_string(port);
+  options.anonymous = true;
+  options.retries = 0;
+  options.part_bytes = 16 << 20;
+  options.first_byte_timeout = std::chrono::seconds(1);
+  const Bucket bucket = *Bucket::open(runtime, "s3://samples", options).get();
+  const Buffer from = *Buffer::allocate(kBytes);
+  const auto put = bucket.put("key", from.bytes()).get();
+  EXPECT_TRUE(put.ok()) << put.error();
+  service.join();
+  EXPECT_GE(taken, kBytes);
+  ::close(listener);
+}
 
 }  // namespace
 }  // namespace netstor

@@ -3,6 +3,7 @@
 // A TCP link on a non-blocking socket.
 
 #include "transports/posix/port.h"
+#include "transports/socket.h"
 
 #include <sys/socket.h>
 
@@ -17,6 +18,9 @@ class PosixLink final : public Link, public Waiter, public Member<SendingTag>, p
   Submit submit(SendOp& op) override;
   Submit submit(RecvOp& op) override;
   void close(Op* closed) override;
+  std::optional<std::uint64_t> acknowledged_bytes() const noexcept override {
+    return netstor::acknowledged_bytes(fd_);
+  }
   std::string_view peer() const noexcept override { return peer_; }
 
   void act() noexcept override;

@@ -75,6 +75,9 @@ class UringLink final : public Link {
     }
   }
 
+  std::optional<std::uint64_t> acknowledged_bytes() const noexcept override {
+    return netstor::acknowledged_bytes(fd_);
+  }
   std::string_view peer() const noexcept override { return peer_; }
 
  private:

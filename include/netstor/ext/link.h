@@ -39,6 +39,10 @@ class Link {
   /// then `closed` (may be null) completes. Called once; nothing is submitted afterwards.
   virtual void close(Op* closed) = 0;
 
+  /// How many bytes the peer has acknowledged since the link was made, where the transport can tell: whether
+  /// a long send goes on. A system call; for timeouts, not for the data path.
+  virtual std::optional<std::uint64_t> acknowledged_bytes() const noexcept { return std::nullopt; }
+
   /// For messages: "10.0.0.1:4420".
   virtual std::string_view peer() const noexcept = 0;
 };
