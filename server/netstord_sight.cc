@@ -25,18 +25,28 @@ struct LoopAnswer {
   std::uint64_t allocations = 0;
 };
 
+/// A question to shards. A future gives its answer once and is empty then, so what it gave is kept here:
+/// questions of one scrape that were answered wait beside those that are late.
 template <class T>
-bool there(const std::optional<Future<T>>& future) {
-  return !future || future->ready();
-}
+class Question {
+ public:
+  Question() = default;
+  explicit Question(Future<T> future) : future_(std::move(future)) {}
 
-/// What was answered; nothing for what was not asked, is late, or failed.
-template <class T>
-std::optional<T> answer(std::optional<Future<T>>& future) {
-  if (!future || !future->ready()) return std::nullopt;
-  Result<T> result = future->get();
-  return result ? std::optional<T>(*std::move(result)) : std::nullopt;
-}
+  /// Nothing is awaited: it was answered, or never asked.
+  bool answered() const noexcept { return !future_.valid() || future_.ready(); }
+  /// Null for what was not asked, is late, or failed.
+  const T* answer() {
+    if (future_.valid() && future_.ready()) {
+      if (Result<T> result = future_.get()) answer_ = *std::move(result);
+    }
+    return answer_ ? &*answer_ : nullptr;
+  }
+
+ private:
+  Future<T> future_;
+  std::optional<T> answer_;
+};
 
 Page unavailable(const std::string& reason) { return {.status = 503, .body = reason + "\n"}; }
 
@@ -44,17 +54,18 @@ Page unavailable(const std::string& reason) { return {.status = 503, .body = rea
 
 /// The questions of one scrape.
 struct Sight::Asked {
-  std::vector<Future<LoopAnswer>> loops;
-  std::optional<Future<std::vector<nvmf::ShardFacts>>> target;
-  std::optional<Future<std::vector<s3server::ShardFacts>>> endpoint;
-  std::optional<Future<std::vector<nvmf::ConnectionFacts>>> hosts;
-  std::optional<Future<std::vector<s3server::ConnectionFacts>>> clients;
+  std::vector<Question<LoopAnswer>> loops;
+  Question<std::vector<nvmf::ShardFacts>> target;
+  Question<std::vector<s3server::ShardFacts>> endpoint;
+  Question<std::vector<nvmf::ConnectionFacts>> hosts;
+  Question<std::vector<s3server::ConnectionFacts>> clients;
 
   bool loops_answered() const {
-    return std::ranges::all_of(loops, [](const auto& each) { return each.ready(); });
+    return std::ranges::all_of(loops, [](const auto& each) { return each.answered(); });
   }
   bool answered() const {
-    return loops_answered() && there(target) && there(endpoint) && there(hosts) && there(clients);
+    return loops_answered() && target.answered() && endpoint.answered() && hosts.answered() &&
+           clients.answered();
   }
 };
 
@@ -111,8 +122,8 @@ SightSources Sight::sources() {
 std::shared_ptr<Sight::Asked> Sight::ask_for_connections() {
   const SightSources from = sources();
   auto asked = std::make_shared<Asked>();
-  if (from.target != nullptr) asked->hosts = from.target->connections();
-  if (from.endpoint != nullptr) asked->clients = from.endpoint->connections();
+  if (from.target != nullptr) asked->hosts = Question(from.target->connections());
+  if (from.endpoint != nullptr) asked->clients = Question(from.endpoint->connections());
   return asked;
 }
 
@@ -121,13 +132,13 @@ std::shared_ptr<Sight::Asked> Sight::ask() {
   auto asked = std::make_shared<Asked>();
   if (from.runtime == nullptr) return asked;
   for (unsigned i = 0; i < from.runtime->shards(); ++i) {
-    asked->loops.push_back(from.runtime->shard(i).run_on([count = from.thread_allocations] {
+    asked->loops.emplace_back(from.runtime->shard(i).run_on([count = from.thread_allocations] {
       return LoopAnswer{.metrics = Shard::current()->metrics(),
                         .allocations = count == nullptr ? 0 : count()};
     }));
   }
-  if (from.target != nullptr) asked->target = from.target->observe();
-  if (from.endpoint != nullptr) asked->endpoint = from.endpoint->observe();
+  if (from.target != nullptr) asked->target = Question(from.target->observe());
+  if (from.endpoint != nullptr) asked->endpoint = Question(from.endpoint->observe());
   return asked;
 }
 
@@ -151,12 +162,10 @@ std::vector<sight::LoopFacts> Sight::loops_of(Asked& asked) const {
   std::vector<sight::LoopFacts> loops;
   for (unsigned i = 0; i < asked.loops.size(); ++i) {
     sight::LoopFacts facts{.shard = i};
-    if (asked.loops[i].ready()) {
-      if (const auto answer = asked.loops[i].get()) {
-        facts.answers = true;
-        facts.metrics = answer->metrics;
-        facts.allocations = answer->allocations;
-      }
+    if (const LoopAnswer* const answer = asked.loops[i].answer()) {
+      facts.answers = true;
+      facts.metrics = answer->metrics;
+      facts.allocations = answer->allocations;
     }
     loops.push_back(facts);
   }
@@ -205,7 +214,7 @@ Task<Page> Sight::health() {
   static_cast<void>(waited);
   std::string silent;
   for (unsigned i = 0; i < asked->loops.size(); ++i) {
-    if (!asked->loops[i].ready()) silent += (silent.empty() ? "" : ", ") + std::to_string(i);
+    if (!asked->loops[i].answered()) silent += (silent.empty() ? "" : ", ") + std::to_string(i);
   }
   if (!silent.empty()) co_return unavailable("no answer within 2 s from shard " + silent);
   co_return Page{.body = "alive\n"};
@@ -227,8 +236,9 @@ std::string Sight::text_of(Asked& asked) {
   look_at_process(process);
   write_process(out, process);
   write_loops(out, loops_of(asked));
-  if (const auto shards = answer(asked.target)) write_target(out, *shards, volumes());
-  if (const auto shards = answer(asked.endpoint)) write_endpoint(out, *shards, sources_.objects->usage());
+  if (const auto* const shards = asked.target.answer()) write_target(out, *shards, volumes());
+  if (const auto* const shards = asked.endpoint.answer())
+    write_endpoint(out, *shards, sources_.objects->usage());
   return out.take();
 }
 
@@ -239,8 +249,8 @@ Task<Page> Sight::connections() {
   auto waited = co_await std::move(waiting);
   static_cast<void>(waited);
   sight::Exposition out;
-  if (const auto hosts = answer(asked->hosts)) write_hosts(out, *hosts);
-  if (const auto clients = answer(asked->clients)) write_clients(out, *clients);
+  if (const auto* const hosts = asked->hosts.answer()) write_hosts(out, *hosts);
+  if (const auto* const clients = asked->clients.answer()) write_clients(out, *clients);
   Page page{.content_type = std::string(sight::Exposition::kContentType), .body = out.take()};
   co_return std::move(page);
 }

@@ -17,6 +17,7 @@ import unittest
 import urllib.error
 import urllib.request
 
+import stuck_thread
 import tool_support
 from tool_support import NQN, READY_SECONDS, call
 
@@ -290,6 +291,19 @@ class Sight(unittest.TestCase):
         self.assertEqual(server.get("/healthz")[0], 200)
         self.assertEqual(server.scrape().sum("netstor_ready"), 0)
         slow.close()
+        self.assertEqual(server.child.wait(60), 0, server.log.read_text())
+
+    def test_a_stuck_shard_is_named_and_harms_no_later_page(self):
+        server = self.serve()
+        with stuck_thread.stuck(self, server.child.pid, "netstor-1"):
+            scrape = server.scrape()
+            self.assertEqual([scrape.sum("netstor_shard_up", shard=shard) for shard in "01"], [1, 0])
+            # The question before is not answered yet, but in part.
+            self.assertEqual(server.get("/healthz")[::2], (503, "no answer within 2 s from shard 1\n"))
+            self.assertEqual(server.get("/connections")[0], 200)
+        self.eventually(lambda: server.scrape().sum("netstor_shard_up") == 2, "the shard answers again")
+        self.assertEqual(server.get("/healthz")[0], 200)
+        server.child.send_signal(signal.SIGTERM)
         self.assertEqual(server.child.wait(60), 0, server.log.read_text())
 
     def test_a_volume_whose_file_is_gone_is_not_ready(self):
