@@ -63,15 +63,23 @@ void TcpConnection::tell_of_handshake() {
   });
 }
 
-// NVMe TCP Transport 1.1, section 3.6.1: the key that was used is of one host and one subsystem.
+// NVMe TCP Transport 1.1, section 3.6.1: the key that was used is of one host and one subsystem. It is looked
+// up once more: between handshake and Connect it may have been taken away, replaced, or come to its end.
 bool TcpConnection::fits_key(const nvme::ConnectData& data) {
-  bool fits = tls_ == nullptr && shard().may_connect_plain(data.subnqn.view(), data.hostnqn.view());
-  if (tls_ != nullptr) {
-    const auto names = nvme::parse_tls_identity(tls_->session().identity());
-    fits = names && names->host_nqn == data.hostnqn.view() && names->subsystem_nqn == data.subnqn.view();
+  if (tls_ == nullptr) {
+    const bool fits = shard().may_connect_plain(data.subnqn.view(), data.hostnqn.view());
+    if (!fits) ++shard().counters().refused_tls[TlsRefusal::missing];
+    return fits;
   }
-  if (!fits) ++shard().counters().refused_tls[tls_ != nullptr ? TlsRefusal::other_host : TlsRefusal::missing];
-  return fits;
+  const tls::Session& session = tls_->session();
+  const auto names = nvme::parse_tls_identity(session.identity());
+  const bool own =
+      names && names->host_nqn == data.hostnqn.view() && names->subsystem_nqn == data.subnqn.view();
+  tls::PreSharedKey now;
+  const bool holds =
+      own && shard().tls_keys().find(session.identity(), now) && session.proved_by(now.key);
+  if (!holds) ++shard().counters().refused_tls[own ? TlsRefusal::key : TlsRefusal::other_host];
+  return holds;
 }
 
 }  // namespace netstor::nvmf

@@ -9,8 +9,10 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -20,12 +22,26 @@ import tool_support
 from tool_support import READY_SECONDS
 
 OPTIONS, REST = tool_support.arguments()
+NVME_NQN = "nqn.2026-01.io.netstor:v"
 NOT_KEYS = {"help", "version", "config", "print-config"}
 
 
 def netstord(*words):
     return subprocess.run([OPTIONS.netstord, *map(str, words)], capture_output=True, text=True, timeout=60,
                           check=False)
+
+
+def connect_capsule(host, subsystem):
+    """A Connect of the admin queue with its data (NVMe over Fabrics 1.1, section 3.3)."""
+    command = bytearray(64)
+    command[:5] = 0x7F, 0x40, 1, 0, 1
+    struct.pack_into("<QI4B", command, 24, 0, 1024, 0, 0, 0, 1)  # its data is in the capsule
+    struct.pack_into("<HHHBxI", command, 40, 0, 0, 31, 0, 30000)
+    data = bytearray(1024)
+    data[0:18] = b"h" * 16 + b"\xff\xff"
+    data[256:256 + len(subsystem)] = subsystem.encode()
+    data[512:512 + len(host)] = host.encode()
+    return struct.pack("<BBBBI", 4, 0, 72, 72, 72 + 1024) + command + data
 
 
 class Files(tool_support.Case):
@@ -256,6 +272,56 @@ class KeyFiles(Served):
         self.reload()
         comes(False, admin_support.HOST, "a")
         comes(True, admin_support.OTHER, "b")
+
+    def connect(self, version, key, meanwhile):
+        """The status of a Connect over TLS, with `meanwhile` between it and the handshake."""
+        identity, psk = tls_keys.derive(key, 1, admin_support.HOST, NVME_NQN, version)
+        child = subprocess.Popen(["openssl", "s_client", "-quiet", "-tls1_3", "-connect",
+                                  f"127.0.0.1:{self.ports[0]}", "-psk_identity", identity, "-psk", psk],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        timer = threading.Timer(60, child.kill)
+        timer.start()
+        try:
+            child.stdin.write(struct.pack("<BBBBI", 0, 0, 128, 0, 128) + bytes(120))
+            child.stdin.flush()
+            self.assertEqual(child.stdout.read(128)[:1], b"\1", "no ICResp")
+            meanwhile()
+            child.stdin.write(connect_capsule(admin_support.HOST, NVME_NQN))
+            child.stdin.flush()
+            answer = child.stdout.read(24)
+            self.assertEqual(answer[:1], b"\5", "no capsule")
+            return struct.unpack_from("<H", answer, 22)[0] >> 1 & 0x7FF
+        finally:
+            timer.cancel()
+            child.kill()
+            child.wait()
+            child.stdin.close()
+            child.stdout.close()
+
+    @unittest.skipIf(shutil.which("openssl") is None, "no openssl")
+    def test_a_tls_key_has_to_hold_when_the_host_connects(self):
+        first, second = b"a" * 32, b"b" * 32
+        good, invalid_host = 0, 0x184
+
+        def have(line, end=""):
+            self.secret("tls", line + end + f"{admin_support.OTHER} {tls_keys.interchange(second, 1)}\n")
+            if self.child is not None:
+                self.reload()
+        line = f"{admin_support.HOST} {tls_keys.interchange(first, 1)}"
+        self.child = None
+        have(line, "\n")
+        self.serve("volume = v=1MiB,store=memory\n", "--tls-keys", self.folder / "tls")
+        for version in (0, 1):
+            with self.subTest(version=version):
+                self.assertEqual(self.connect(version, first, lambda: have(line, "\n")), good)
+                for name, meanwhile in (
+                        ("removed", lambda: have("")),
+                        ("expired", lambda: have(line, " until=2001-01-01T00:00:00Z\n")),
+                        ("replaced", lambda: have(line.replace(tls_keys.interchange(first, 1),
+                                                               tls_keys.interchange(second, 1)), "\n"))):
+                    with self.subTest(name):
+                        self.assertEqual(self.connect(version, first, meanwhile), invalid_host)
+                    have(line, "\n")
 
     def test_an_access_key_that_was_taken_out_signs_nothing(self):
         def section(name):

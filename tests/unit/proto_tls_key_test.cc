@@ -66,6 +66,8 @@ TEST_F(TlsKeys, CarryBytesBothWays) {
     ASSERT_TRUE(near->session->established()) << near->session->failure().text;
     ASSERT_TRUE(far->session->established()) << far->session->failure().text;
     EXPECT_EQ(far->session->identity(), kName);
+    EXPECT_TRUE(far->session->proved_by(key_of(1, kName, hash).key));
+    EXPECT_FALSE(far->session->proved_by(key_of(2, kName, hash).key));
     EXPECT_EQ(near->session->version(), "TLSv1.3");
     EXPECT_EQ(near->session->cipher(),
               hash == Hash::sha384 ? "TLS_AES_256_GCM_SHA384" : "TLS_AES_128_GCM_SHA256");

@@ -175,6 +175,7 @@ Step Session::handshake() {
     return fail({ErrorKind::permission_denied, 0, "TLS: the peer did not use the key"});
   }
   established_ = true;
+  if (context_->pre_shared_keys()) key_digest_ = sha256(key_.key);
   wipe(key_.key);
   return step;
 }

@@ -17,6 +17,7 @@
 
 #include <netstor/result.h>
 
+#include "lib/base/hash.h"
 #include "lib/proto/tls/context.h"
 #include "lib/proto/tls/pre_shared_key.h"
 
@@ -81,6 +82,8 @@ class Session {
   [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
   /// Of the key by which the client has proved itself, once established. Empty without pre-shared keys.
   [[nodiscard]] const std::string& identity() const noexcept { return key_.identity; }
+  /// Whether it was this key: an identity may go on to name another one.
+  [[nodiscard]] bool proved_by(std::span<const std::byte> key) const noexcept;
   /// Server: whether the client offered a key at all.
   [[nodiscard]] bool key_offered() const noexcept { return key_offered_; }
 
@@ -108,6 +111,7 @@ class Session {
   std::string server_name_;
   KeyFinder* finder_ = nullptr;
   PreSharedKey key_;
+  Sha256::Digest key_digest_{};  // of its bytes, which are wiped once established
   bool key_offered_ = false;
   ssl_st* ssl_ = nullptr;
   std::unique_ptr<std::byte[]> in_;

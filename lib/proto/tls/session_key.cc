@@ -65,6 +65,10 @@ Session::Session(std::shared_ptr<const Context> context, KeyFinder& keys)
   finder_ = &keys;
 }
 
+bool Session::proved_by(std::span<const std::byte> key) const noexcept {
+  return established_ && context_->pre_shared_keys() && equal_in_constant_time(sha256(key), key_digest_);
+}
+
 int Session::use_key(SSL* ssl, const EVP_MD*, const unsigned char** identity, std::size_t* identity_size,
                      SSL_SESSION** session) {
   const PreSharedKey& key = static_cast<Session*>(SSL_get_app_data(ssl))->key_;
