@@ -95,7 +95,10 @@ enum class ChecksumAlgorithm : std::uint8_t { none, crc32, crc32c, crc64nvme, sh
 /// Whether payload goes by RDMA, straight between the service's card and the caller's memory, where both
 /// sides can (docs/formats/s3-rdma.md; netstord --s3-listen-rdma). Then Metrics::rdma_requests counts.
 enum class RdmaUse : std::uint8_t {
-  automatic,  ///< over http://, without a proxy, of rdma_from_bytes and more in one piece; otherwise by HTTP
+  /// Over http://, without a proxy, of rdma_from_bytes and more in one piece; otherwise by HTTP. No signature
+  /// covers a payload that goes by RDMA, and PayloadSigning::always keeps it to HTTP; with a `checksum` it is
+  /// compared where it is stored.
+  automatic,
   never,
   required,  ///< what automatic would send by RDMA, over https:// too (RDMA does not encrypt), or
              ///< `unsupported`

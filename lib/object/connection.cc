@@ -122,7 +122,11 @@ void Connection::begin(Exchange& exchange) {
   progressed();
   if (!alarm_.armed()) pool_.loop().arm(alarm_, progress_ + pool_.options().first_byte_timeout / 2);
   if (exchange.remote.iov_len == 0) return send_request();
+  stage_ = Stage::asking;
   if (rdma_ == nullptr) return ask_for_session();
+  // With a new connection comes a session of who asks now.
+  if (session_identity_ != exchange.identity())
+    return fail(ErrorKind::disconnected, "the RDMA session of " + where() + " is of other credentials");
   if (rdma_->connected()) return open_memory();
   decline("the RDMA connection was lost");
 }
@@ -250,6 +254,7 @@ void Connection::take_answer() {
   const http::ResponseHead& head = client_.response();
   if (stage_ == Stage::asking) {
     offer_ = head.status == 200 ? head.fields.value(s3::kRdmaSessionHeader) : std::string_view();
+    offer_status_ = head.status;
     return client_.discard_body();
   }
   exchange_->status = head.status;
@@ -410,7 +415,7 @@ void Connection::end() {
 // request sent, which names it.
 
 void Connection::ask_for_session() {
-  stage_ = Stage::asking;
+  session_identity_ = exchange_->identity();
   const auto head = head_of(&Exchange::write_session_head);
   if (head.empty()) return;
   client_.begin({.head = head});
@@ -420,13 +425,23 @@ void Connection::ask_for_session() {
 void Connection::asked() {
   const auto offer = s3::decode_rdma_offer(std::exchange(offer_, {}));
   if (!offer || !client_.reusable()) {
-    pool_.rdma_declined();
-    return decline(where() + " does not offer it");
+    const std::string why =
+        where() + " does not offer it (HTTP " + std::to_string(offer_status_) + " to who asks)";
+    const bool busy = offer_status_ == 429 || (offer_status_ >= 500 && offer_status_ != 501);
+    if (busy && pool_.options().rdma == RdmaUse::required) return fail(ErrorKind::disconnected, why);
+    if (!busy) pool_.rdma_declined();
+    return decline(why);
   }
   stage_ = Stage::joining;
   RdmaSession::Owner& owner = *this;
-  rdma_ = std::make_unique<RdmaSession>(pool_.messages(), pool_.loop(), owner, *offer, pool_.endpoint().host,
+  rdma_ = std::make_unique<RdmaSession>(pool_.messages(), pool_.loop(), owner, *offer, peer_host(),
                                         pool_.loop().now() + pool_.options().connect_timeout);
+}
+
+std::string Connection::peer_host() const {
+  const std::string_view peer = link_->peer();
+  const std::string_view host = peer.substr(0, peer.rfind(':'));
+  return std::string(host.starts_with('[') ? host.substr(1, host.size() - 2) : host);
 }
 
 void Connection::rdma_connected() {
@@ -475,12 +490,14 @@ bool Connection::take_rdma_answer(const http::ResponseHead& head) {
   exchange_->rdma_reply =
       static_cast<unsigned>(http::decode_number(head.fields.value(s3::kRdmaReplyHeader), 999).value_or(0));
   if (head.status / 100 != 2) return true;
-  if (exchange_->rdma_reply == 0 && exchange_->remote_writable) return true;  // it comes by HTTP, then
+  const bool may_come_by_http = exchange_->remote_writable && pool_.options().rdma != RdmaUse::required;
+  if (exchange_->rdma_reply == 0 && may_come_by_http) return true;
   const std::uint64_t lent = exchange_->remote.iov_len;
   const auto moved = exchange_->remote_writable
                          ? http::decode_number(head.fields.value(s3::kRdmaBytesHeader), lent)
                          : std::optional(lent);
-  if (exchange_->rdma_reply / 100 != 2 || !moved) {
+  const bool has_body = exchange_->remote_writable && client_.body_length() != 0;
+  if (exchange_->rdma_reply / 100 != 2 || !moved || has_body) {
     fail(ErrorKind::protocol, where() + " did not say what it moved by RDMA");
     return false;
   }

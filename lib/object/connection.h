@@ -75,6 +75,8 @@ class Connection final : RdmaSession::Owner {
   /// Nothing of the exchange was sent, and it does not go by RDMA.
   void decline(std::string why);
   bool take_rdma_answer(const http::ResponseHead& head);
+  /// Of the peer, without its port.
+  std::string peer_host() const;
 
   void send_request();
   std::span<const std::byte> head_of(void (Exchange::*write)(http::HeadWriter&));
@@ -116,6 +118,8 @@ class Connection final : RdmaSession::Owner {
   Stage stage_ = Stage::request;
   std::unique_ptr<RdmaSession> rdma_;
   std::string offer_;  // as it came
+  unsigned offer_status_ = 0;
+  std::string session_identity_;
   Exchange* exchange_ = nullptr;
   std::vector<char> head_;
   iovec text_piece_{};

@@ -87,6 +87,8 @@ class Exchange {
   virtual void write_head(http::HeadWriter& head) = 0;
   /// Of the request for a session, over which `remote` is reached.
   virtual void write_session_head(http::HeadWriter&) {}
+  /// Who asks for a session, and is alone to use it.
+  virtual std::string_view identity() const { return {}; }
   /// Asked for after each head until the last was given, or an answer ended it.
   virtual BodyPart next_body() { return {}; }
   /// The final head of the answer; views into it last for the call.

@@ -60,6 +60,11 @@ Task<std::uint64_t> get_once(Call call, const std::string& key, std::uint64_t of
     as_asked = head.status == 206 ? range && range->range && range->range->offset == offset : offset == 0;
     sized = head.status == 206 ? range && range->size : head.content_length.has_value();
     read_info(head, answered);
+    if (head.status == 200 && request.rdma_reply != 0) {
+      // Its body is empty: what was moved is all that there is.
+      answered.size_bytes = request.received;
+      sized = false;
+    }
   });
   auto performing = perform(request);
   NETSTOR_CHECK(co_await std::move(performing));

@@ -108,15 +108,32 @@ Result<void> Request::use_rdma(std::span<const iovec> pieces, bool writable) {
   for (const iovec& piece : pieces) bytes += piece.iov_len;
   if (options.rdma == RdmaUse::never || bytes < options.rdma_from_bytes) return {};
   auto obstacle = pool_->rdma_obstacle();
+  const bool to_be_signed = !writable && options.payload_signing == PayloadSigning::always;
+  if (!obstacle && to_be_signed && options.rdma == RdmaUse::automatic)
+    obstacle = "a payload that goes by RDMA is not signed";
   if (!obstacle && pieces.size() != 1) obstacle = "the memory is in several pieces";
   if (!obstacle) {
     remote = pieces[0];
     remote_writable = writable;
   } else if (options.rdma == RdmaUse::required) {
-    return Error(ErrorKind::unsupported,
-                 what() + ": BucketOptions::rdma requires RDMA, but " + std::string(*obstacle));
+    return required_but(*obstacle);
   }
   return {};
+}
+
+// What may go by RDMA to one place need not to the next.
+Task<void> Request::reconsider_rdma() {
+  if (!may_go_by_rdma()) co_return ok();
+  const auto obstacle = pool_->rdma_obstacle();
+  if (!obstacle) co_return ok();
+  if (shard_.options().rdma == RdmaUse::required) co_return required_but(*obstacle);
+  auto turning = go_by_http();
+  co_return co_await std::move(turning);
+}
+
+Error Request::required_but(std::string_view obstacle) const {
+  return {ErrorKind::unsupported,
+          what() + ": BucketOptions::rdma requires RDMA, but " + std::string(obstacle)};
 }
 
 Task<void> Request::go_by_http() {
@@ -353,7 +370,11 @@ Task<void> perform(Request& request) {
       continue;
     }
     NETSTOR_TRY(const bool followed, request.follow());
-    if (followed) continue;
+    if (followed) {
+      auto looking = request.reconsider_rdma();
+      NETSTOR_CHECK(co_await std::move(looking));
+      continue;
+    }
     if (request.identity_ended() && !std::exchange(replaced, true)) {
       auto replacing = shard.replace_credentials();
       if (const Result<void> found = co_await std::move(replacing); found) continue;

@@ -88,6 +88,8 @@ class Request final : public Exchange {
     return outcome == Outcome::declined || (outcome == Outcome::answered && rdma_reply >= 300);
   }
   Task<void> go_by_http();
+  /// After a redirect.
+  Task<void> reconsider_rdma();
 
  private:
   struct Line {  // what of a head differs
@@ -101,9 +103,11 @@ class Request final : public Exchange {
   void write(http::HeadWriter& head, const Line& line);
   void write_head(http::HeadWriter& head) override;
   void write_session_head(http::HeadWriter& head) override;
+  std::string_view identity() const override { return shard_.signer().access_key_id(); }
   void take_head(const http::ResponseHead& head) override;
   BodyPart next_body() override { return chunks_->next(); }
   std::string_view payload_said() const noexcept;
+  Error required_but(std::string_view obstacle) const;
   std::string what() const;
 
   bool learn_region();

@@ -166,6 +166,7 @@ class Signer {
   // The service said where the bucket lives.
   void set_region(std::string_view region);
   [[nodiscard]] const std::string& region() const { return region_; }
+  [[nodiscard]] const std::string& access_key_id() const { return access_key_id_; }
   [[nodiscard]] const std::string& session_token() const { return session_token_; }
 
   // The value of the Authorization header. `payload_hash` and `amz_date` are the values of the headers
