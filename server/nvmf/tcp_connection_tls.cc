@@ -76,8 +76,7 @@ bool TcpConnection::fits_key(const nvme::ConnectData& data) {
   const bool own =
       names && names->host_nqn == data.hostnqn.view() && names->subsystem_nqn == data.subnqn.view();
   tls::PreSharedKey now;
-  const bool holds =
-      own && shard().tls_keys().find(session.identity(), now) && session.proved_by(now.key);
+  const bool holds = own && shard().tls_keys().find(session.identity(), now) && session.proved_by(now.key);
   if (!holds) ++shard().counters().refused_tls[own ? TlsRefusal::key : TlsRefusal::other_host];
   return holds;
 }
