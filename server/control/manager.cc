@@ -241,11 +241,12 @@ Result<void> Manager::renew_file_keys(FileKeys keys) {
   return renew_keys();
 }
 
+// One of the keys file with this id signs whatever is kept here: a change that is answered must be in force.
 Result<KeyRecord> Manager::need_key(const std::string& id) const {
-  const auto found = control_->keys().find(id);
-  if (found != control_->keys().end()) return found->second;
   if (serving_.keys.access.find(id) != nullptr)
     return in_use("id: this key is of the keys file: change it there, and reload netstord (SIGHUP)");
+  const auto found = control_->keys().find(id);
+  if (found != control_->keys().end()) return found->second;
   return Error(ErrorKind::not_found, "id: there is no access key " + id);
 }
 
