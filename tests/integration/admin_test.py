@@ -265,9 +265,27 @@ class Access(Case):
         self.refuse(list_objects(old), 1, "SignatureDoesNotMatch")
         self.ok(server, "host", "set-key", HOST, "--secret", secret)
         host(0)
-        for until, word in (("tomorrow", "2026-12"), ("2999-01-01T00:00:00Z", "2262")):
+        for until, word in (("tomorrow", "2026-12"), ("2027-02-31T00:00:00Z", "2026-12"),
+                            ("2027-02-28T00:00:60Z", "2026-12"), ("2999-01-01T00:00:00Z", "2262")):
             never = server.admin("host", "set-key", HOST, "--secret", secret, "--until", until)
             self.refuse(never, 2, word)
+
+    def test_a_key_of_the_file_is_changed_in_the_file_alone(self):
+        file = self.folder / "state" / "s3-keys"
+        server = self.start()
+        self.ok(server, "bucket", "create", "photos")
+        kept = self.folder / "kept.key"
+        made = self.ok(server, "key", "create", "kept", "--rights", "r:photos", "--file", kept)
+        server.end()
+        # The file says the same id later.
+        with open(file, "a", encoding="ascii") as text:
+            text.write(f"[both]\naws_access_key_id = {made['id']}\n"
+                       f"aws_secret_access_key = {'of-the-file' * 4}\nnetstor_allow = r:photos\n")
+        server = self.start()
+        new = self.folder / "new.key"
+        for words in (("disable",), ("delete",), ("rotate", "--file", new), ("set-rights", "r:*")):
+            with self.subTest(words):
+                self.refuse(server.admin("key", words[0], made["id"], *words[1:]), 1, "keys file")
 
     def test_wrong_keys_are_named_and_not_repeated(self):
         server = self.start()

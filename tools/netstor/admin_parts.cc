@@ -22,6 +22,14 @@ using nlohmann::ordered_json;
 
 constexpr const char* kTimeForm = "%Y-%m-%dT%H:%M:%SZ";
 
+std::string time_text(std::time_t seconds) {
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), kTimeForm, &parts);
+  return text.data();
+}
+
 /// "STORE_FILE" as "file".
 std::string enum_text(const std::string& name) {
   std::string text = name.substr(name.find('_') + 1);
@@ -113,12 +121,8 @@ Column until_column() {
   return {.title = "UNTIL", .cell = [](const ordered_json& row) -> std::string {
             const auto ms = row["until_ms"].get<std::int64_t>();
             if (ms == 0) return "-";
-            const auto seconds = static_cast<std::time_t>(ms / 1000);
-            std::tm parts{};
-            ::gmtime_r(&seconds, &parts);
-            std::array<char, 32> text{};
-            std::strftime(text.data(), text.size(), kTimeForm, &parts);
-            return std::string(text.data()) + (row["expired"].get<bool>() ? " (over)" : "");
+            return time_text(static_cast<std::time_t>(ms / 1000)) +
+                   (row["expired"].get<bool>() ? " (over)" : "");
           }};
 }
 
@@ -193,7 +197,9 @@ CLI::Option* add_time(CLI::App& verb, const std::string& name, const std::string
     std::tm parts{};
     const char* const end = ::strptime(text.c_str(), kTimeForm, &parts);
     const std::time_t seconds = end == nullptr || *end != '\0' ? 0 : ::timegm(&parts);
-    if (seconds <= 0) throw CLI::ValidationError(name, "expected a time (UTC) as 2026-12-31T23:59:59Z");
+    // Read back, because timegm() makes March of February's 31st.
+    if (seconds <= 0 || time_text(seconds) != text)
+      throw CLI::ValidationError(name, "expected a time (UTC) as 2026-12-31T23:59:59Z");
     set(std::int64_t{seconds} * 1000);
   };
   return verb.add_option_function<std::string>(name, take, about)->type_name("TIME");
