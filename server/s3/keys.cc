@@ -172,6 +172,8 @@ Result<Keys> Keys::parse(std::string_view text, std::string_view what) {
       const auto until = net::parse_expiry(value);
       if (!until) return bad_line(what, number, until.error().text());
       section.user.until = *until;
+    } else if (name.starts_with("netstor_")) {
+      return bad_line(what, number, "expected netstor_allow or netstor_until");
     }
     // Other names are the clients'.
   }

@@ -55,6 +55,13 @@ TEST(S3Keys, RefusesWhatItDoesNotUnderstandWithoutTellingTheSecret) {
   }
 }
 
+TEST(S3Keys, KnowsEveryNameThatIsOurs) {
+  const auto misspelt = keys("r:a\nnetstor_untill = 2001-01-01T00:00:00Z");
+  ASSERT_FALSE(misspelt.ok());
+  EXPECT_NE(misspelt.error().text().find("f, line 5"), std::string::npos) << misspelt.error().text();
+  EXPECT_TRUE(keys("r:a\nregion = here\nendpoint_url = http://there").ok());
+}
+
 TEST(S3Keys, TwoSectionsDoNotShareAnId) {
   const std::string one = "[u]\naws_access_key_id = ID\n" + std::string(kSecret) + "netstor_allow = r:a\n";
   EXPECT_FALSE(Keys::parse(one + one, "f").ok());
