@@ -388,6 +388,7 @@ void Server::show() {
                 .warnings = &warnings_,
                 .state = state_->path(),
                 .volumes = [this] { return volumes_shown(); },
+                .draining = [this] { return manager_->draining(); },
                 .thread_allocations = thread_allocations});
 }
 

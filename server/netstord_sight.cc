@@ -189,6 +189,7 @@ std::vector<sight::VolumeFacts> Sight::volumes() const {
 std::optional<std::string> Sight::why_not_ready() {
   const std::lock_guard lock(mutex_);
   if (!reason_.empty()) return reason_;
+  if (sources_.draining && sources_.draining()) return "draining";
   struct statvfs space {};
   if (::statvfs(sources_.state.c_str(), &space) != 0)
     return "state directory " + sources_.state + ": " + std::strerror(errno);

@@ -4,7 +4,7 @@
 //
 //   /metrics   everything that is counted, as Prometheus reads it
 //   /healthz   200: the process is alive, and its shards answer
-//   /readyz    200: it serves; 503 with the reason: it starts, stops, or its disk is gone
+//   /readyz    200: it serves; 503 with the reason: it starts, drains, stops, or its disk is gone
 //
 // A scrape asks every shard by mailbox and puts the answers together on the pages' own thread; a shard that
 // does not answer within kPatience is left out.
@@ -42,6 +42,7 @@ struct SightSources {
     std::string data_path;  ///< of a file volume
   };
   std::function<std::vector<Volume>()> volumes;  ///< any thread
+  std::function<bool()> draining;                ///< any thread; takes no new clients
   std::uint64_t (*thread_allocations)() noexcept = nullptr;
 };
 

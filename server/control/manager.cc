@@ -327,11 +327,6 @@ Result<void> Manager::set_draining(bool draining) {
   return ok();
 }
 
-bool Manager::draining() {
-  const std::lock_guard lock(mutex_);
-  return draining_;
-}
-
 Result<Manager::Load> Manager::load() {
   Load load;
   {

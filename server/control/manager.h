@@ -18,6 +18,7 @@
 // Thread rule: any foreign thread; changes happen one after the other. Calls block, and must not be made on a
 // shard.
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -182,7 +183,7 @@ class Manager {
 
   /// True: no new connections are taken until it is false again.
   Result<void> set_draining(bool draining);
-  bool draining();
+  bool draining() const noexcept { return draining_; }
   struct Load {
     nvmf::Target::Counts target;
     s3server::Endpoint::Counts endpoint;
@@ -239,7 +240,7 @@ class Manager {
   Serving serving_;
   std::vector<ListenerRecord> flag_listeners_;
   std::map<std::string, std::string> not_served_;  // listeners: why not
-  bool draining_ = false;
+  std::atomic<bool> draining_ = false;             // read without mutex_, which may wait for a shard
 };
 
 /// "SHARD-NUMBER".

@@ -183,6 +183,11 @@ class Sight(unittest.TestCase):
             if "was built without" in answer.err:
                 self.skipTest("no admin service in this build")
             self.assertEqual(answer.code, 0, answer.err)
+        admin("drain")
+        self.assertEqual(server.get("/readyz")[::2], (503, "draining\n"))
+        self.assertEqual(server.scrape().sum("netstor_ready"), 0)
+        admin("resume")
+        self.assertEqual(server.get("/readyz")[::2], (200, "ready\n"))
         admin("volume", "create", "late", "4MiB")
         admin("volume", "create", "elsewhere", "4MiB", "--detached")
         admin("subsystem", "create", NQN + ":both")
