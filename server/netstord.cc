@@ -35,6 +35,8 @@ namespace {
 
 // How much longer than --grace-s the whole stop may take, before the process ends without it.
 constexpr Duration kStopMargin = std::chrono::seconds(5);
+// How long a reload is waited for, by the thread that takes signals.
+constexpr Duration kReloadPatience = std::chrono::seconds(3);
 
 /// What ended a start: the status, after the reason was printed.
 struct Failure {
@@ -104,8 +106,9 @@ class Server {
   /// Every part by name, in order.
   std::optional<Failure> start();
   Exit stop(Duration grace);
-  /// What may change while it serves.
-  void apply(const Reread& fresh);
+  /// What may change while it serves. A shard that does not answer is waited for no longer than
+  /// kReloadPatience; it follows when it answers.
+  void apply(Reread fresh);
 
  private:
   std::optional<Failure> listen_metrics();
@@ -124,6 +127,7 @@ class Server {
   std::vector<SightSources::Volume> volumes_shown();
   [[noreturn]] void end_without(const std::string& what);
   void end_admin(Duration grace);
+  void apply_to_shards(const Reread& fresh);
   bool sync_volumes();
   Failure failed(Exit exit, const Error& error, std::string_view hint = {}) const;
 
@@ -138,6 +142,7 @@ class Server {
   BucketServer buckets_;
   Sight sight_;
   std::unique_ptr<control::Service> admin_;
+  std::future<void> reload_;  // the last one, which may wait for a shard still
   Report report_;
 };
 
@@ -403,8 +408,19 @@ bool Server::sync_volumes() {
   return good;
 }
 
-void Server::apply(const Reread& fresh) {
+void Server::apply(Reread fresh) {
+  if (reload_.valid() && reload_.wait_for(Duration::zero()) == std::future_status::timeout) {
+    spdlog::error("SIGHUP: nothing was changed: a shard does not answer to the reload before");
+    return;
+  }
   set_log_level(fresh.options.log_level);
+  reload_ = std::async(std::launch::async, [this, fresh = std::move(fresh)] { apply_to_shards(fresh); });
+  if (reload_.wait_for(kReloadPatience) == std::future_status::timeout)
+    spdlog::error("SIGHUP: a shard does not answer: what was reread is not in force yet");
+}
+
+/// Waits for all of them, however long that takes.
+void Server::apply_to_shards(const Reread& fresh) {
   const Duration slow = slow_limit_of(fresh.options);
   std::vector<Future<void>> parts;
   parts.push_back(target_->set_slow_limit(slow));
@@ -412,11 +428,15 @@ void Server::apply(const Reread& fresh) {
     parts.push_back(endpoint->set_slow_limit(slow));
     if (fresh.tls) parts.push_back(endpoint->set_tls(fresh.tls));
   }
-  for (Future<void>& part : parts) {
-    if (const auto done = part.get(); !done) spdlog::error("reload: {}", done.error().text());
+  std::vector<Result<void>> results;
+  for (Future<void>& part : parts) results.push_back(part.get());
+  results.push_back(manager_->renew_file_keys(fresh.keys));
+  bool good = true;
+  for (const Result<void>& result : results) {
+    good = good && result;
+    if (!result) spdlog::error("SIGHUP: {}", result.error().text());
   }
-  if (const auto done = manager_->renew_file_keys(fresh.keys); !done)
-    spdlog::error("reload: {}", done.error().text());
+  if (good) spdlog::info("SIGHUP: reread log level, slow limit, TLS certificate and files of keys");
 }
 
 // Something below never answers, a disk perhaps. What can be saved is; then the process goes without it.
@@ -443,6 +463,8 @@ void Server::end_admin(Duration grace) {
 Exit Server::stop(Duration grace) {
   sight_.not_ready("stopping");
   end_admin(grace);
+  if (reload_.valid() && reload_.wait_for(kStopMargin) == std::future_status::timeout)
+    end_without("a reload is still under way");
   if (target_ == nullptr) {
     if (!sight_.quiet()) end_without("a page of the metrics is still being made");
     return Exit::stopped;
@@ -478,10 +500,11 @@ void reload(Server& server, int argc, char** argv, const ParsedOptions& started)
     spdlog::error("SIGHUP: nothing was changed: {}", fresh.error().text());
     return;
   }
-  server.apply(*fresh);
   std::string rest;
   for (const std::string& key : fresh->needs_restart) rest += (rest.empty() ? "" : ", ") + key;
-  spdlog::info("SIGHUP: reread log level, slow limit, TLS certificate and files of keys");
+  const std::string complaint = std::move(fresh->complaint);
+  server.apply(*std::move(fresh));
+  if (!complaint.empty()) spdlog::warn("SIGHUP: {}", complaint);
   if (!rest.empty()) spdlog::warn("SIGHUP: changed, but needs a restart: {}", rest);
 }
 

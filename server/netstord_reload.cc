@@ -7,6 +7,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "lib/proto/tls/certificate.h"
 #include "server/netstord_buckets.h"
 #include "server/netstord_hosts.h"
 
@@ -48,6 +49,7 @@ Result<Reread> reread(int argc, char** argv, const Result<std::string>& default_
   // The files that are served from: paths that need a restart are not followed yet.
   const ServerOptions& started = before.options;
   NETSTOR_TRY_RETURN(fresh.tls, BucketServer::tls_of(started));
+  if (fresh.tls != nullptr) fresh.complaint = tls::certificate_complaint(started.s3_certificate);
   NETSTOR_TRY_RETURN(fresh.keys, read_keys(started));
   if (!started.s3_listen.empty()) {
     NETSTOR_TRY_RETURN(fresh.keys.access,

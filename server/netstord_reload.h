@@ -16,6 +16,7 @@ namespace netstor::server {
 struct Reread {
   ServerOptions options;  ///< only log_level and slow_ms of it come into force
   std::shared_ptr<const tls::Context> tls;
+  std::string complaint;  ///< what is wrong with its certificate, which is served all the same
   control::FileKeys keys;
   std::vector<std::string> needs_restart;  ///< keys that were changed, and are not among those
 };

@@ -17,6 +17,7 @@ import time
 import unittest
 
 import admin_support
+import stuck_thread
 import tls_keys
 import tool_support
 from tool_support import READY_SECONDS
@@ -165,6 +166,18 @@ class Running(Served):
         self.assertNotIn("slow-ms", said)
         self.conf.write_text("shards = 1\nlog-level = error\n")
         self.assertEqual(self.reload(), "")
+
+    def test_a_shard_that_is_stuck_does_not_keep_it_from_signals(self):
+        self.serve("shards = 2\n")
+        with stuck_thread.stuck(self, self.child.pid, "netstor-1"):
+            said = self.reload()
+            self.assertIn("a shard does not answer", said)
+            self.assertNotIn("reread log level", said)
+            self.assertIn("nothing was changed", self.reload())
+            self.child.send_signal(signal.SIGTERM)
+            self.assertIn("STOPPING=1", self.told())
+        self.assertEqual(self.child.wait(60), 0, self.log.read_text())
+        self.assertIn("reread log level", self.log.read_text())
 
     def test_a_broken_file_changes_nothing(self):
         self.serve("shards = 1\nlog-level = warning\n")
