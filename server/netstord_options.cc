@@ -127,12 +127,13 @@ void add_network_options(CLI::App& app, ServerOptions& options, std::vector<std:
          "--host-keys", options.host_keys,
          "Hosts that have to prove who they are (DH-HMAC-CHAP), and by what; others are refused. A line "
          "each: "
-         "HOST-NQN SECRET [CONTROLLER-SECRET], as `nvme gen-dhchap-key` makes them; its mode has to be 0600")
+         "HOST-NQN SECRET [CONTROLLER-SECRET] [until=TIME], as `nvme gen-dhchap-key` makes them; its mode "
+         "has "
+         "to be 0600")
       ->type_name("FILE");
-  app.add_option(
-         "--tls-keys", options.tls_keys,
-         "Serve volumes over TLS 1.3, to hosts by pre-shared keys. A line each: HOST-NQN KEY, as `nvme "
-         "gen-tls-key` makes them; its mode has to be 0600")
+  app.add_option("--tls-keys", options.tls_keys,
+                 "Serve volumes over TLS 1.3, to hosts by pre-shared keys. A line each: HOST-NQN KEY "
+                 "[until=TIME], as `nvme gen-tls-key` makes them; its mode has to be 0600")
       ->type_name("FILE");
   app.add_option_function<std::string>(
          "--tls", [&options](const std::string& use) { options.tls_required = use == "required"; },
@@ -234,9 +235,10 @@ void add_admin_options(CLI::App& app, ServerOptions& options, std::string& liste
 
 void add_process_options(CLI::App& app, ServerOptions& options) {
   app.add_flag("--json", options.json, "Print the start-up report as one line of JSON");
-  app.add_option(
-         "--port-file", options.port_file,
-         "When ready, write the ports to FILE, a line each, in the order of --listen and --listen-rdma")
+  app.add_option("--port-file", options.port_file,
+                 "When ready, write the ports to FILE, a line each, in the order of --listen, --listen-rdma, "
+                 "--s3-listen, "
+                 "--s3-listen-rdma and --metrics-listen")
       ->type_name("FILE");
   app.add_option("--ready-fd", options.ready_fd,
                  "When ready, write the same to this open descriptor and close it")
@@ -251,8 +253,9 @@ void add_process_options(CLI::App& app, ServerOptions& options) {
 void add_sight_options(CLI::App& app, ServerOptions& options, std::string& metrics) {
   app.add_option(
          "--metrics-listen", metrics,
-         "Serve /metrics (Prometheus), /healthz and /readyz over HTTP here: ADDR[:PORT]; port 9420 when "
-         "none is said. Whoever reaches it reads the names of volumes and buckets. Default: nowhere")
+         "Serve /metrics (Prometheus), /connections, /healthz and /readyz over HTTP here: ADDR[:PORT]; port "
+         "9420 when none is said. Whoever reaches it reads the names of volumes, buckets and hosts, and who "
+         "is connected. Default: nowhere")
       ->type_name("ADDR");
   app.add_option("--slow-ms", options.slow_ms,
                  "Log requests that took this long, with where the time went; 0: none. At most one line a "
