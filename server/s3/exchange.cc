@@ -242,6 +242,8 @@ void Exchange::answer_error(const Error& error) {
   const ErrorCode code = code_of(error);
   code_ = code;
   const s3::ErrorFacts& known = s3::facts(code);
+  // Nothing of what the answer would have been: an error is not the object.
+  answer_ = std::move(refusal_);
   answer_.status = known.status;
   if (known.status == 304) return;
   // What the store says of itself is for the log, not for strangers.
@@ -253,8 +255,6 @@ void Exchange::answer_error(const Error& error) {
   body.request_id = request_id_;
   if (code == ErrorCode::authorization_header_malformed) body.region = shard_.config().region;
   if (known.status == 503) answer_.add("Retry-After", "1");
-  answer_.body.clear();
-  answer_.length.reset();
   answer_.add("Content-Type", "application/xml");
   s3::encode(body, answer_.body);
 }

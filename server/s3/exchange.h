@@ -137,6 +137,7 @@ class Exchange {
   Time answering_{};                   // since when the answer is sent
   std::optional<s3::ErrorCode> code_;  // that it is
   Answer answer_;
+  Answer refusal_;  // of a request that fails: beside the error, and instead of `answer_`
   Count count_;  // the last: at its end all the others are there
 };
 

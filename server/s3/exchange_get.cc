@@ -11,7 +11,7 @@ using s3::ErrorCode;
 
 // A delete marker is told of where it is the answer.
 void Exchange::describe_absent(const Error& error) {
-  if (store::fault(error) == store::ObjectFault::delete_marker) answer_.add("x-amz-delete-marker", "true");
+  if (store::fault(error) == store::ObjectFault::delete_marker) refusal_.add("x-amz-delete-marker", "true");
 }
 
 Result<Exchange::Plan> Exchange::plan(store::ObjectVersion& version) {
@@ -19,7 +19,7 @@ Result<Exchange::Plan> Exchange::plan(store::ObjectVersion& version) {
     case Verdict::go_on:
       break;
     case Verdict::not_modified:
-      answer_.add_quoted("ETag", version.etag);
+      refusal_.add_quoted("ETag", version.etag);
       return refusal(ErrorCode::not_modified);
     case Verdict::failed:
       return refusal(ErrorCode::precondition_failed);
@@ -42,7 +42,7 @@ Result<Exchange::Plan> Exchange::plan(store::ObjectVersion& version) {
     if (const auto spec = http::decode_range(*range)) {
       const auto resolved = http::resolve(*spec, version.size);
       if (!resolved) {
-        answer_.add("Content-Range", http::encode_content_range(std::nullopt, version.size));
+        refusal_.add("Content-Range", http::encode_content_range(std::nullopt, version.size));
         return refusal(ErrorCode::invalid_range);
       }
       plan = {.offset = resolved->offset, .length = resolved->length};
@@ -71,7 +71,7 @@ Task<void> Exchange::head_object() {
     co_return std::move(version).error();
   }
   if (version->delete_marker) {
-    answer_.add("x-amz-delete-marker", "true");
+    refusal_.add("x-amz-delete-marker", "true");
     co_return refusal(ErrorCode::method_not_allowed);
   }
   if (auto planned = plan(*version); !planned) co_return std::move(planned).error();

@@ -44,7 +44,7 @@ struct Exchange::Portions {
 
 Error Exchange::refuse_rdma(unsigned status, std::string_view text) {
   ++shard_.counters().rdma_refused;
-  answer_.add(s3::kRdmaReplyHeader, status);
+  refusal_.add(s3::kRdmaReplyHeader, status);
   return refusal(code_of_status(status), std::string(text));
 }
 

@@ -229,7 +229,9 @@ class S3Client {
       const std::string line = head.substr(at, end == std::string::npos ? end : end - at);
       std::string name = line.substr(0, line.find(':'));
       for (char& c : name) c = http::lower(c);
-      reply.fields[name] = line.substr(std::min(line.size(), line.find(':') + 2));
+      std::string& value = reply.fields[name];
+      if (!value.empty()) value += ", ";
+      value += line.substr(std::min(line.size(), line.find(':') + 2));
       at = end;
     }
     return reply;
