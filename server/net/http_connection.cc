@@ -225,6 +225,7 @@ void HttpConnection::end() {
   over_ = true;
   if (alarm_.armed()) context_.loop().disarm(alarm_);
   link_->close(&closed_);
+  ends();
 }
 
 void HttpConnection::was_closed() {

@@ -75,6 +75,9 @@ class HttpConnection {
   virtual Task<void> answer() = 0;
   /// Nothing of it is in use any more: whoever owns it frees it, though not inside this call.
   virtual void over() noexcept = 0;
+  /// The connection ends, and the request under way with it. What else than this connection its coroutine
+  /// may wait for has to end now, too: over() comes after that. Once, and never from inside the coroutine.
+  virtual void ends() noexcept {}
 
  private:
   void pump();

@@ -59,9 +59,10 @@ Task<void> Connection::answer() {
   co_return std::move(answered);
 }
 
-void Connection::over() noexcept {
+void Connection::over() noexcept { shard_.connection_gone(*this); }
+
+void Connection::ends() noexcept {
   if (rdma_ != nullptr) rdma_->end();
-  shard_.connection_gone(*this);
 }
 
 }  // namespace netstor::s3server

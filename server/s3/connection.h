@@ -32,6 +32,7 @@ class Connection final : public net::HttpConnection {
  private:
   Task<void> answer() override;
   void over() noexcept override;
+  void ends() noexcept override;
 
   EndpointShard& shard_;
   const std::uint64_t id_;

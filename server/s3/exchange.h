@@ -81,7 +81,7 @@ class Exchange {
   Result<void> examine_token();
   Error refuse_rdma(unsigned status, std::string_view text);
   Error rdma_failed();
-  MessageLink* rdma_link();
+  RdmaSession* rdma();
   Task<void> push_object(store::ObjectReader reader, Plan plan);
   Task<void> push_portions(store::ObjectReader& reader, Plan plan, Portions& portions);
   Task<void> pull(Intake& intake, store::ObjectPut& put, std::size_t bytes_max);
@@ -138,7 +138,7 @@ class Exchange {
   std::optional<s3::ErrorCode> code_;  // that it is
   Answer answer_;
   Answer refusal_;  // of a request that fails: beside the error, and instead of `answer_`
-  Count count_;  // the last: at its end all the others are there
+  Count count_;     // the last: at its end all the others are there
 };
 
 }  // namespace netstor::s3server

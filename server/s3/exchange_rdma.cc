@@ -34,10 +34,10 @@ struct Exchange::Portions {
   iovec pieces[2][Lending::kPiecesMax];
   RdmaTransfer transfers[2];
 
-  void start(unsigned slot, MessageLink& link, bool to_client, const s3::RdmaToken& token, std::uint64_t at,
-             std::uint64_t bytes) {
+  void start(unsigned slot, RdmaSession& session, bool to_client, const s3::RdmaToken& token,
+             std::uint64_t at, std::uint64_t bytes) {
     const unsigned count = lent[slot].first(bytes, pieces[slot]);
-    transfers[slot].start(link, to_client, {.address = token.address + at, .key = token.key}, pieces[slot],
+    transfers[slot].start(session, to_client, {.address = token.address + at, .key = token.key}, pieces[slot],
                           count);
   }
 };
@@ -76,9 +76,10 @@ Result<void> Exchange::examine_token() {
   return ok();
 }
 
-MessageLink* Exchange::rdma_link() {
+// Null where nothing can be moved (any more).
+RdmaSession* Exchange::rdma() {
   RdmaSession* const session = connection_.rdma();
-  return session == nullptr ? nullptr : session->link();
+  return session == nullptr || session->link() == nullptr ? nullptr : session;
 }
 
 Error Exchange::rdma_failed() { return refuse_rdma(500, "The RDMA transfer failed."); }
@@ -116,9 +117,9 @@ Task<void> Exchange::push_portions(store::ObjectReader& reader, Plan plan, Porti
     const unsigned count = portions.lent[slot].first(bytes, portions.pieces[slot]);
     auto reading = reader.read(plan.offset + at, portions.pieces[slot], count);
     NETSTOR_CHECK(co_await std::move(reading));
-    MessageLink* const link = rdma_link();
-    if (link == nullptr) co_return rdma_failed();
-    portions.start(slot, *link, true, *token_, at, bytes);
+    RdmaSession* const session = rdma();
+    if (session == nullptr) co_return rdma_failed();
+    portions.start(slot, *session, true, *token_, at, bytes);
     at += bytes;
   }
   co_return ok();
@@ -146,10 +147,10 @@ Task<void> Exchange::pull_portions(Intake& intake, store::ObjectPut& put, std::s
   std::uint64_t asked = 0;
   std::uint64_t coming[2] = {};
   const auto ask = [&](unsigned slot) {
-    MessageLink* const link = rdma_link();
-    if (link == nullptr) return false;
+    RdmaSession* const session = rdma();
+    if (session == nullptr) return false;
     coming[slot] = std::min(token_->length - asked, portions.lent[slot].bytes());
-    portions.start(slot, *link, false, *token_, asked, coming[slot]);
+    portions.start(slot, *session, false, *token_, asked, coming[slot]);
     asked += coming[slot];
     return true;
   };

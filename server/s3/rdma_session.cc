@@ -51,6 +51,13 @@ void RdmaSession::message_came(std::uint32_t, std::span<const std::byte>, std::u
 
 void RdmaSession::link_lost(OpResult) noexcept { end(); }
 
+detail::Loop& RdmaSession::loop() noexcept { return shard_.loop(); }
+
+Duration RdmaSession::patience(bool to_client) const noexcept {
+  const http::ServerOptions& http = shard_.config().http;
+  return to_client ? http.send_timeout : http.body_timeout;
+}
+
 void RdmaSession::end() {
   if (std::exchange(ended_, true)) return;
   terms_.end();
@@ -64,18 +71,22 @@ RdmaTransfer::RdmaTransfer() {
   complete = [](Op& op) noexcept {
     auto& mine = *static_cast<RdmaTransfer*>(op.user);
     mine.running_ = false;
+    if (mine.alarm_.armed()) mine.alarm_.session->loop().disarm(mine.alarm_);
     if (mine.waiting_) std::exchange(mine.waiting_, nullptr).resume();
   };
+  alarm_.fire = [](detail::Timer& self) noexcept { static_cast<Alarm&>(self).session->end(); };
 }
 
-void RdmaTransfer::start(MessageLink& link, bool to_client, RemoteMemory where, const iovec* from,
+void RdmaTransfer::start(RdmaSession& session, bool to_client, RemoteMemory where, const iovec* from,
                          unsigned count) {
   verb = to_client ? Verb::write : Verb::read;
   remote = where;
   pieces = from;
   piece_count = count;
   running_ = true;
-  const Submit submitted = link.submit(*this);
+  alarm_.session = &session;
+  session.loop().arm(alarm_, session.loop().now() + session.patience(to_client));
+  const Submit submitted = session.link()->submit(*this);
   NETSTOR_ASSERT(submitted == Submit::accepted);
 }
 

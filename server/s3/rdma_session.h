@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // The reliable connection of an HTTP connection, over which payload goes: offered, taken up by the client,
-// ended. It outlives the HTTP connection until nothing moves any more. And a transfer over it, to be awaited.
+// ended. It outlives the HTTP connection until nothing moves any more. And a transfer over it, to be awaited:
+// one that takes too long ends the session, as nothing less takes memory back from a card.
 
 #include <coroutine>
 #include <memory>
@@ -28,8 +29,11 @@ class RdmaSession final : MessageObserver {
   void answer(MessagePort& port, const Ticket& request, const s3::RdmaId& ticket, std::string_view peer);
   /// Null where nothing can be moved.
   MessageLink* link() noexcept { return ended_ ? nullptr : link_.get(); }
-  /// The HTTP connection does without it from now on. EndpointShard::session_gone() follows, in a turn to
-  /// come when there is something to close.
+  detail::Loop& loop() noexcept;
+  /// How long a transfer may take: what HTTP allows the same peer in the same direction.
+  Duration patience(bool to_client) const noexcept;
+  /// The HTTP connection does without it from now on; what is under way fails. EndpointShard::session_gone()
+  /// follows, in a turn to come when there is something to close.
   void end();
 
  private:
@@ -52,7 +56,8 @@ class RdmaTransfer : MessageOp {
   RdmaTransfer();
   RdmaTransfer(const RdmaTransfer&) = delete;
   RdmaTransfer& operator=(const RdmaTransfer&) = delete;
-  void start(MessageLink& link, bool to_client, RemoteMemory where, const iovec* from, unsigned count);
+  /// Over a session that has a link.
+  void start(RdmaSession& session, bool to_client, RemoteMemory where, const iovec* from, unsigned count);
 
   class Wait {
    public:
@@ -68,6 +73,10 @@ class RdmaTransfer : MessageOp {
   Wait moved() { return Wait(*this); }
 
  private:
+  struct Alarm : detail::Timer {
+    RdmaSession* session = nullptr;  // which outlives what moves over it
+  };
+  Alarm alarm_;
   bool running_ = false;
   std::coroutine_handle<> waiting_;
 };

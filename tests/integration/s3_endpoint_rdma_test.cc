@@ -183,6 +183,14 @@ class S3EndpointRdma : public testing::Test {
     return lent;
   }
 
+  bool soon(auto condition) {
+    for (int i = 0; i < 5000; ++i) {
+      if (on_shard(condition)) return true;
+      ::usleep(2000);
+    }
+    return false;
+  }
+
   /// A session that is taken up.
   void connect() {
     const S3Reply reply = client_->ask({.method = "POST", .path = "/", .query = {{"netstor-rdma", ""}}});
@@ -268,6 +276,50 @@ TEST_F(S3EndpointRdma, ErrorsOfTheStoreSayNothingOfTheObject) {
     if (each.is_regular_file() && each.file_size() >= kSize) std::filesystem::resize_file(each.path(), 0);
   }
   expect_error(client_->ask({.path = "/photos/a"}), 500);
+}
+
+TEST_F(S3EndpointRdma, StopEndsATransferThatDoesNotMove) {
+  put();
+  connect();
+  on_shard([this] { return site_->card.moves = false; });
+  ASSERT_TRUE(client_->send(client_->text(by_rdma("GET"))));
+  ASSERT_TRUE(soon([this] { return site_->card.waiting != 0; }));
+  EXPECT_EQ(stop(std::chrono::milliseconds(100)), 0u);
+  EXPECT_TRUE(client_->ended());
+}
+
+TEST_F(S3EndpointRdma, ClosedConnectionEndsItsSession) {
+  connect();
+  client_->hang_up();
+  EXPECT_TRUE(soon([this] { return site_->card.links == 0; }));
+}
+
+// The time of either direction is HTTP's.
+TEST_F(S3EndpointRdma, TransfersThatTakeTooLongEndTheSession) {
+  TearDown();
+  s3server::EndpointConfig config;
+  config.http.body_timeout = std::chrono::seconds(1);
+  start(config);
+  connect();
+  on_shard([this] { return site_->card.moves = false; });
+  S3Reply reply = client_->ask(by_rdma("PUT"));
+  expect_error(reply, 500);
+  EXPECT_EQ(reply.fields.at("x-amz-rdma-reply"), "500");
+  EXPECT_EQ(client_->ask(by_rdma("PUT")).fields.at("x-amz-rdma-reply"), "501");
+  EXPECT_EQ(client_->ask({.path = "/photos/a"}).status, 404);
+
+  TearDown();
+  config = {};
+  config.http.send_timeout = std::chrono::seconds(1);
+  start(config);
+  put();
+  connect();
+  on_shard([this] { return site_->card.moves = false; });
+  reply = client_->ask(by_rdma("GET"));
+  expect_error(reply, 500);
+  EXPECT_EQ(reply.fields.at("x-amz-rdma-reply"), "500");
+  EXPECT_EQ(client_->ask(by_rdma("GET")).fields.at("x-amz-rdma-reply"), "501");
+  EXPECT_EQ(client_->ask({.path = "/photos/a"}).body.size(), kSize);
 }
 
 }  // namespace
