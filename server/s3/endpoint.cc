@@ -5,6 +5,7 @@
 #include "lib/base/assert.h"
 #include "lib/engine/shard_loop.h"
 #include "server/net/shards.h"
+#include "server/s3/rdma_host.h"
 
 namespace netstor::s3server {
 
@@ -137,8 +138,7 @@ Task<Address> Endpoint::do_listen_rdma(Address address) {
   const Address bound = acceptor->address();
   acceptor->start();
   acceptors_.push_back(std::move(acceptor));
-  const bool everywhere = address.host == "0.0.0.0" || address.host == "::";
-  const Address offered{.host = everywhere ? "" : address.host, .port = bound.port};
+  const Address offered{.host = rdma_host_to_offer(address), .port = bound.port};
   auto offering = net::on_all_shards(runtime_, shards_, [offered](EndpointShard& shard) {
     shard.offer_rdma(offered);
     return ok();

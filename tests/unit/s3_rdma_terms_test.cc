@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// server/s3/rdma_terms.h: who may take a session up, and which tokens are good in it.
+// server/s3/rdma_terms.h: who may take a session up, and which tokens are good in it. And rdma_host.h: where.
 
 #include "server/s3/rdma_terms.h"
 
 #include <gtest/gtest.h>
+
+#include "server/s3/rdma_host.h"
 
 namespace netstor::s3server {
 namespace {
@@ -126,6 +128,16 @@ TEST_F(S3RdmaTerms, UnknownFormsAreDeclined) {
   EXPECT_EQ(judged(encode(token()), nullptr), 501U);
   EXPECT_EQ(judged(encode(token()), &terms), 200U);
   EXPECT_EQ(out, token());
+}
+
+TEST(S3RdmaHost, IsOfferedAsTheSystemWritesIt) {
+  const auto offered = [](const char* host) { return rdma_host_to_offer({.host = host, .port = 9001}); };
+  EXPECT_EQ(offered("10.0.0.1"), "10.0.0.1");
+  EXPECT_EQ(offered("2001:DB8:0::1"), "2001:db8::1");
+  for (const char* everywhere : {"0.0.0.0", "::", "::0", "0:0:0:0:0:0:0:0"})
+    EXPECT_EQ(offered(everywhere), "");
+  const s3::RdmaOffer offer{.port = 9001, .seconds = 10, .bytes_max = 1, .host = offered("FE80::A")};
+  EXPECT_EQ(s3::decode_rdma_offer(encode(offer)), offer);
 }
 
 }  // namespace
