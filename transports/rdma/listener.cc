@@ -34,6 +34,9 @@ Result<std::unique_ptr<MessageLink>> Incoming::accept(RdmaPort& port, const Tick
   };
   if (id->channel != port.channel() && ::rdma_migrate_id(id, port.channel()) != 0)
     return drop(Error::system(errno, "bring an RDMA connection to its shard"));
+  // What is read from it would wait for ever in some cards.
+  if (shape.transfers != 0 && incoming->initiator_depth == 0)
+    return drop(Error(ErrorKind::unsupported, "the peer answers no reads (responder_resources 0)"));
   Result<Card*> card = port.card(id->verbs);
   if (!card) return drop(std::move(card).error());
   if (!port.reaches_all(**card)) {
