@@ -9,6 +9,16 @@ namespace netstor::s3server {
 
 using s3::ErrorCode;
 
+namespace {
+
+// Its body is elsewhere: whoever kept the answer would give an empty object to others.
+void forbid_keeping(store::ObjectVersion& version) {
+  std::erase_if(version.headers, [](const auto& field) { return field.first == "cache-control"; });
+  version.headers.emplace_back("cache-control", "no-store");
+}
+
+}  // namespace
+
 // A delete marker is told of where it is the answer.
 void Exchange::describe_absent(const Error& error) {
   if (store::fault(error) == store::ObjectFault::delete_marker) refusal_.add("x-amz-delete-marker", "true");
@@ -49,6 +59,7 @@ Result<Exchange::Plan> Exchange::plan(store::ObjectVersion& version) {
       answer_.status = 206;
     }
   }
+  if (token_) forbid_keeping(version);
   describe(version, answer_);
   if (answer_.status == 206 && plan.length != 0)
     answer_.add("Content-Range",

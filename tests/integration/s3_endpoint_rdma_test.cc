@@ -252,6 +252,9 @@ TEST_F(S3EndpointRdma, MovesObjectsWithoutABody) {
   EXPECT_EQ(got.fields.at("x-amz-rdma-reply"), "200");
   EXPECT_EQ(got.fields.at("x-amz-rdma-bytes-transferred"), std::to_string(kSize));
   EXPECT_EQ(got.fields.at("content-type"), "image/x");
+  // Whoever kept it would give an empty object to others.
+  EXPECT_EQ(got.fields.at("cache-control"), "no-store");
+  EXPECT_EQ(client_->ask({.method = "HEAD", .path = "/photos/a"}).fields.at("cache-control"), "max-age=60");
   EXPECT_EQ(client_->ask(by_rdma("PUT")).status, 200);
 }
 
