@@ -101,6 +101,10 @@ TEST(S3Rdma, OfferWithinItsLimits) {
   EXPECT_FALSE(decode_rdma_offer(offer("9", "10", "1", ";host=")));
   EXPECT_FALSE(decode_rdma_offer(offer("9", "10", "1", ";host=storage.example")));
   EXPECT_FALSE(decode_rdma_offer(offer("9", "10", "1", ";host=10.0.0.1;")));
+  EXPECT_TRUE(decode_rdma_offer(offer("9", "10", "1", ";host=::ffff:10.0.0.1")));
+  for (const char* const other :
+       {"10.0.0", "10.0.0.256", "10.0.0.01", "0a", "1", ":::1", "dead.beef", "FE80::1", "fe80::1%eth0"})
+    EXPECT_FALSE(decode_rdma_offer(offer("9", "10", "1", std::string(";host=") + other))) << other;
   EXPECT_FALSE(decode_rdma_offer(offer("9", "10", "1", ";more=1")));
   EXPECT_FALSE(decode_rdma_offer(""));
 }

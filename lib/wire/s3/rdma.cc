@@ -2,6 +2,8 @@
 
 #include "lib/wire/s3/rdma.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 
 #include "lib/base/bytes.h"
@@ -16,7 +18,12 @@ constexpr std::string_view kVersionName = "netstor-rc-1";
 constexpr std::uint32_t kMagic = 0x4E535333;  // "NSS3"
 constexpr std::uint16_t kVersion = 1;
 constexpr std::uint32_t kSecondsMax = 3600;
-constexpr std::size_t kHostMax = 255;
+
+/// The numeric form alone, and no text of the system's older forms.
+bool is_address(const std::string& host) {
+  in6_addr any{};
+  return ::inet_pton(AF_INET, host.c_str(), &any) == 1 || ::inet_pton(AF_INET6, host.c_str(), &any) == 1;
+}
 
 template <class T>
 void append_number(std::string& out, T value) {
@@ -126,10 +133,10 @@ std::optional<RdmaOffer> decode_rdma_offer(std::string_view text) {
   if (!reader.ended()) {
     reader.literal(";host=");
     offer.host = reader.until(';');
-    const bool address = std::ranges::all_of(offer.host, [](char each) {
+    const bool spelt = std::ranges::all_of(offer.host, [](char each) {
       return http::is_digit(each) || (each >= 'a' && each <= 'f') || each == '.' || each == ':';
     });
-    if (offer.host.empty() || offer.host.size() > kHostMax || !address) reader.fail();
+    if (!spelt || !is_address(offer.host)) reader.fail();
   }
   if (offer.port == 0 || offer.seconds == 0 || offer.bytes_max == 0) reader.fail();
   return reader.good() ? std::optional(std::move(offer)) : std::nullopt;
