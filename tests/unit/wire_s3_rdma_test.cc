@@ -149,9 +149,11 @@ TEST(S3Rdma, WelcomeRoundTrips) {
   auto wrong = encode(RdmaStatus::ticket);
   wrong[7] = std::byte{4};
   EXPECT_EQ(decode_rdma_welcome(wrong), std::nullopt);
-  wrong = encode(RdmaStatus::ticket);
-  wrong[0] = std::byte{0};
-  EXPECT_EQ(decode_rdma_welcome(wrong), std::nullopt);
+  for (const std::size_t at : {std::size_t{0}, std::size_t{4}, std::size_t{5}}) {
+    wrong = encode(RdmaStatus::accepted);
+    wrong[at] ^= std::byte{2};
+    EXPECT_EQ(decode_rdma_welcome(wrong), std::nullopt) << at;
+  }
 }
 
 }  // namespace

@@ -171,7 +171,9 @@ std::array<std::byte, kRdmaWelcomeBytes> encode(RdmaStatus status) {
 }
 
 std::optional<RdmaStatus> decode_rdma_welcome(std::span<const std::byte> bytes) {
-  if (bytes.size() < kRdmaWelcomeBytes || load_be<std::uint32_t>(&bytes[0]) != kMagic) return std::nullopt;
+  if (bytes.size() < kRdmaWelcomeBytes || load_be<std::uint32_t>(&bytes[0]) != kMagic ||
+      load_be<std::uint16_t>(&bytes[4]) != kVersion)
+    return std::nullopt;
   const auto status = load_be<std::uint16_t>(&bytes[6]);
   if (status > static_cast<std::uint16_t>(RdmaStatus::resources)) return std::nullopt;
   return static_cast<RdmaStatus>(status);
