@@ -101,6 +101,9 @@ class MessageLink {
   virtual bool has_windows() const noexcept = 0;
 
   virtual bool reaches(const iovec* pieces, unsigned piece_count) const noexcept = 0;
+  /// What was registered with the bytes in it; empty when they are in none. Who relies on it for longer than
+  /// its owner says registers it again, and forgets it once more: the last one counts.
+  virtual MutableBytes registered_around(iovec memory) const noexcept = 0;
   virtual MutableBytes scratch() noexcept = 0;
   virtual void give_back(std::uint32_t receive) noexcept = 0;
   virtual std::uint32_t inline_bytes() const noexcept = 0;

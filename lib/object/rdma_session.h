@@ -71,7 +71,7 @@ class RdmaSession final : MessageObserver {
   MessageOp opened_;
   MessageOp released_;
   Op closed_;
-  MutableBytes borrowed_;  // registered for this request alone
+  MutableBytes borrowed_;  // registered for this request, and perhaps for others
   std::string token_;
   bool connecting_ = true;
   bool holding_ = false;

@@ -63,6 +63,7 @@ Card::~Card() {
   NETSTOR_ASSERT(links_.empty());
   if (shared_queue_ != nullptr) ::ibv_destroy_srq(shared_queue_);
   while (!registrations_.empty()) remove_memory({registrations_.back().begin, registrations_.back().size});
+  for (ibv_mr* const each : lingering_) ::ibv_dereg_mr(each);
   for (std::byte* const chunk : chunks_) ::munmap(chunk, std::size_t{kChunk} * shared_bytes_);
   if (queue_ != nullptr) ::ibv_destroy_cq(queue_);
   if (channel_ != nullptr) ::ibv_destroy_comp_channel(channel_);
@@ -103,9 +104,15 @@ void Card::remove_memory(MutableBytes memory) noexcept {
     return each.begin == memory.data() && each.size == memory.size();
   });
   if (found == registrations_.end()) return;
-  if (found->open != nullptr) ::ibv_dereg_mr(found->open);
-  ::ibv_dereg_mr(found->region);
+  if (found->open != nullptr) deregister(found->open);
+  deregister(found->region);
   registrations_.erase(found);
+}
+
+// A device refuses while a window is on it (EBUSY); each time something else goes it is asked again.
+void Card::deregister(ibv_mr* region) noexcept {
+  std::erase_if(lingering_, [](ibv_mr* each) { return ::ibv_dereg_mr(each) == 0; });
+  if (::ibv_dereg_mr(region) != 0) lingering_.push_back(region);
 }
 
 const Card::Registration* Card::find_registration(const void* begin, std::size_t size) const noexcept {
@@ -116,6 +123,11 @@ const Card::Registration* Card::find_registration(const void* begin, std::size_t
   --at;
   const auto offset = static_cast<std::size_t>(from - at->begin);
   return offset <= at->size && size <= at->size - offset ? &*at : nullptr;
+}
+
+MutableBytes Card::registered_around(const void* begin, std::size_t size) const noexcept {
+  const Registration* const found = find_registration(begin, size);
+  return found == nullptr ? MutableBytes{} : MutableBytes{found->begin, found->size};
 }
 
 ibv_mr* Card::find(const void* begin, std::size_t size) const noexcept {

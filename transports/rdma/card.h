@@ -38,8 +38,10 @@ class Card {
 
   // ---- Memory. What is registered may be named in work requests; a peer reaches none of it.
   Result<void> add_memory(MutableBytes memory);
-  void remove_memory(MutableBytes memory) noexcept;
+  void remove_memory(MutableBytes memory) noexcept;  // what a window is still on goes later
   bool has_memory(MutableBytes memory) const noexcept;
+  /// The registration that the range is inside of, or nothing.
+  MutableBytes registered_around(const void* begin, std::size_t size) const noexcept;
   /// Null where the range is not inside one registration.
   ibv_mr* find(const void* begin, std::size_t size) const noexcept;
   /// The same, for a peer to reach as a whole: on cards without windows; made when first asked for.
@@ -80,6 +82,7 @@ class Card {
   const Registration* find_registration(const void* begin, std::size_t size) const noexcept;
   Result<void> grow();
   void deliver(const ibv_wc& completion) noexcept;
+  void deregister(ibv_mr* region) noexcept;
 
   ibv_context* context_ = nullptr;
   ibv_pd* domain_ = nullptr;
@@ -92,6 +95,7 @@ class Card {
   unsigned ends_window_flags_ = IBV_WC_WITH_INV;
   unsigned reserved_ = 0;
   std::vector<Registration> registrations_;  // in order of begin, then size
+  std::vector<ibv_mr*> lingering_;           // no registrations any more, but the device kept them
   std::unordered_map<std::uint32_t, RdmaLink*> links_;
   std::array<ibv_wc, kBatch> batch_{};
   unsigned waiting_ = 0;  // in batch_, found by arm()

@@ -39,6 +39,9 @@ class RdmaLink final : public MessageLink, public Listening {
   void window_ended(std::uint16_t window) noexcept override { windows_[window].key = 0; }
   bool has_windows() const noexcept override { return card_.has_windows(); }
   bool reaches(const iovec* pieces, unsigned piece_count) const noexcept override;
+  MutableBytes registered_around(iovec memory) const noexcept override {
+    return card_.registered_around(memory.iov_base, memory.iov_len);
+  }
   MutableBytes scratch() noexcept override { return {memory_, shape_.scratch_bytes}; }
   void give_back(std::uint32_t receive) noexcept override;
   std::uint32_t inline_bytes() const noexcept override { return inline_bytes_; }
