@@ -87,7 +87,11 @@ class MessageLink {
  public:
   virtual ~MessageLink() = default;  ///< closed links only
 
+  /// Called once. A link that has broken by then says so later, from Port::poll(); so does one to which a
+  /// message came before, which nobody was there to take: that breaks it.
   virtual void observe(MessageObserver& observer) noexcept = 0;
+  /// Nothing goes over it any more: link_lost() was called, or is about to be.
+  virtual bool broken() const noexcept = 0;
   virtual Submit submit(MessageOp& op) = 0;
   /// Lets the peer into `memory`, to read or to write, before any operation that is submitted afterwards.
   /// Nothing where the memory is not registered, or no place is left. `opened`, unless it is null or nothing

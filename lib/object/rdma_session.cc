@@ -53,7 +53,7 @@ void RdmaSession::was_connected() noexcept {
   if (link_ == nullptr) return was_closed();
   // Who accepts without the words of this protocol is somebody else.
   const auto welcome = s3::decode_rdma_welcome(connect_.greeting.view());
-  if (closing_ || welcome != s3::RdmaStatus::accepted) return link_->close(closed_);
+  if (closing_ || welcome != s3::RdmaStatus::accepted || link_->broken()) return link_->close(closed_);
   connecting_ = false;
   link_->observe(*this);
   began_ = loop_.now();

@@ -39,7 +39,10 @@ class RdmaSession final : MessageObserver {
   RdmaSession(const RdmaSession&) = delete;
   RdmaSession& operator=(const RdmaSession&) = delete;
 
-  bool connected() const noexcept { return link_ != nullptr && !connecting_ && !closing_; }
+  /// Lost is not connected, also before rdma_lost() has said so.
+  bool connected() const noexcept {
+    return link_ != nullptr && !connecting_ && !closing_ && !link_->broken();
+  }
   bool closed() const noexcept { return closed_already_; }
   std::uint64_t bytes_max() const noexcept { return bytes_max_; }
   /// Lets the endpoint into `memory`, registered for that time where it is not already; false: it cannot be.

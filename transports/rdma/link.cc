@@ -35,6 +35,11 @@ RdmaLink::RdmaLink(RdmaPort& port, Card& card, rdma_cm_id* id, const MessageShap
     : port_(port), card_(card), id_(id), shape_(shape), shared_(shape.shared_receives) {
   alarm_.link = this;
   alarm_.fire = [](detail::Timer& timer) noexcept { static_cast<Alarm&>(timer).link->out_of_time_ = true; };
+  told_.user = this;
+  told_.complete = [](Op& op) noexcept {
+    auto& link = *static_cast<RdmaLink*>(op.user);
+    if (link.state_ == State::broken) link.observer_->link_lost(link.why_);
+  };
   id_->context = static_cast<Listening*>(this);
 }
 
@@ -126,6 +131,11 @@ void RdmaLink::greet(const void* bytes, std::size_t length) noexcept {
   greeting_.length = std::min(length, sizeof greeting_.bytes);
   if (greeting_.length != 0) std::memcpy(greeting_.bytes, bytes, greeting_.length);
   peer_ = peer_text(*id_);
+}
+
+void RdmaLink::observe(MessageObserver& observer) noexcept {
+  observer_ = &observer;
+  if (state_ == State::broken) tell_later();
 }
 
 // ---- Submitting.
@@ -349,9 +359,9 @@ void RdmaLink::received(const ibv_wc& completion, std::uint32_t receive) noexcep
     if (shape_.shared_receives) card_.repost_shared(receive);
     return broke(failure_of(completion.status));
   }
-  if (state_ != State::open) {
+  if (state_ != State::open || observer_ == nullptr) {
     if (shape_.shared_receives) card_.repost_shared(receive);
-    return;
+    return broke(OpResult::failure(ErrorKind::protocol));
   }
   std::byte* const at = shape_.shared_receives ? card_.shared(receive)
                                                : memory_ + page_rounded(shape_.scratch_bytes) +
@@ -381,6 +391,9 @@ void RdmaLink::broke(OpResult why) noexcept {
   why_ = why;
   if (observer_ != nullptr) observer_->link_lost(why);
 }
+
+// Not inside a call of the observer's; the link is there until closed_, which comes behind it.
+void RdmaLink::tell_later() noexcept { port_.finish(told_, why_); }
 
 // ---- The end.
 

@@ -32,7 +32,8 @@ class RdmaLink final : public MessageLink, public Listening {
                                                 const MessageShape& shape);
   ~RdmaLink() override;
 
-  void observe(MessageObserver& observer) noexcept override { observer_ = &observer; }
+  void observe(MessageObserver& observer) noexcept override;
+  bool broken() const noexcept override { return state_ != State::open; }
   Submit submit(MessageOp& op) override;
   std::optional<RemoteMemory> open_window(std::uint16_t window, iovec memory, bool writable,
                                           MessageOp* opened) override;
@@ -95,6 +96,7 @@ class RdmaLink final : public MessageLink, public Listening {
   void complete_until(std::uint32_t end) noexcept;
   void park(MessageOp& op) noexcept;
   void broke(OpResult why) noexcept;
+  void tell_later() noexcept;
   void take_apart() noexcept;
 
   RdmaPort& port_;
@@ -131,6 +133,7 @@ class RdmaLink final : public MessageLink, public Listening {
 
   MessageGreeting greeting_;
   std::string peer_;
+  Op told_;  // that it broke: goes before closed_
   Op* closed_ = nullptr;
   Alarm alarm_;
 };
