@@ -100,8 +100,8 @@ class MessageLink {
                                                   MessageOp* opened) = 0;
   /// The peer has left it by itself (message_came()).
   virtual void window_ended(std::uint16_t window) noexcept = 0;
-  /// Windows end one by one, and by the peer's word, too. Otherwise open_window() shows a key of the whole
-  /// registration, good until that is forgotten.
+  /// Windows end by the peer's word, too. Otherwise open_window() registers its bytes for that time,
+  /// registered though they may be, and the peer's word ends nothing.
   virtual bool has_windows() const noexcept = 0;
 
   virtual bool reaches(const iovec* pieces, unsigned piece_count) const noexcept = 0;

@@ -70,13 +70,13 @@ void RdmaSession::was_closed() noexcept {
 
 bool RdmaSession::open(iovec memory, bool writable, Duration life) {
   NETSTOR_ASSERT(connected() && !holding_);
-  // One that is there, another request's perhaps, has to outlast this request, too.
-  const MutableBytes around = link_->registered_around(memory);
-  borrowed_ =
-      around.empty() ? MutableBytes{static_cast<std::byte*>(memory.iov_base), memory.iov_len} : around;
-  static_cast<void>(port_.register_memory(borrowed_));  // whether it did is asked next
-  const auto opened =
-      link_->reaches(&memory, 1) ? link_->open_window(kWindow, memory, writable, &opened_) : std::nullopt;
+  if (link_->has_windows()) {
+    // One that is there, another request's perhaps, has to outlast this request, too.
+    borrowed_ = link_->registered_around(memory);
+    if (borrowed_.empty()) borrowed_ = {static_cast<std::byte*>(memory.iov_base), memory.iov_len};
+    static_cast<void>(port_.register_memory(borrowed_));  // whether it did is told by what comes next
+  }
+  const auto opened = link_->open_window(kWindow, memory, writable, &opened_);
   if (!opened) {
     let_go();
     return false;

@@ -165,7 +165,6 @@ bool RdmaConnection::place(std::uint16_t slot, nvme::HostRequest& request, bool 
 }
 
 void RdmaConnection::close_window(std::uint16_t slot) {
-  if (!link_->has_windows()) return queue_.closed(slot);
   const Submit submitted = link_->submit(places_[slot].closing);
   NETSTOR_ASSERT(submitted == Submit::accepted);
 }

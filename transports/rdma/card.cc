@@ -72,7 +72,7 @@ Card::~Card() {
 
 std::string Card::describe() const {
   return std::string(::ibv_get_device_name(context_->device)) + (iwarp() ? ", iWARP" : "") +
-         (has_windows_ ? ", memory windows" : ", no memory windows: keys open whole registrations");
+         (has_windows_ ? ", memory windows" : ", no memory windows: each transfer is registered");
 }
 
 // ---- Memory.
@@ -104,15 +104,16 @@ void Card::remove_memory(MutableBytes memory) noexcept {
     return each.begin == memory.data() && each.size == memory.size();
   });
   if (found == registrations_.end()) return;
-  if (found->open != nullptr) deregister(found->open);
-  deregister(found->region);
+  static_cast<void>(deregister(found->region));
   registrations_.erase(found);
 }
 
 // A device refuses while a window is on it (EBUSY); each time something else goes it is asked again.
-void Card::deregister(ibv_mr* region) noexcept {
+bool Card::deregister(ibv_mr* region) noexcept {
   std::erase_if(lingering_, [](ibv_mr* each) { return ::ibv_dereg_mr(each) == 0; });
-  if (::ibv_dereg_mr(region) != 0) lingering_.push_back(region);
+  if (::ibv_dereg_mr(region) == 0) return true;
+  lingering_.push_back(region);
+  return false;
 }
 
 const Card::Registration* Card::find_registration(const void* begin, std::size_t size) const noexcept {
@@ -135,14 +136,9 @@ ibv_mr* Card::find(const void* begin, std::size_t size) const noexcept {
   return found == nullptr ? nullptr : found->region;
 }
 
-ibv_mr* Card::find_open(const void* begin, std::size_t size) noexcept {
-  auto* const found = const_cast<Registration*>(find_registration(begin, size));
-  if (found == nullptr) return nullptr;
-  if (found->open == nullptr) {
-    found->open = ::ibv_reg_mr(domain_, found->begin, found->size,
-                               IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE);
-  }
-  return found->open;
+ibv_mr* Card::open(void* begin, std::size_t size, bool writable) noexcept {
+  return ::ibv_reg_mr(domain_, begin, size,
+                      writable ? IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE : IBV_ACCESS_REMOTE_READ);
 }
 
 // ---- Completions.

@@ -44,8 +44,11 @@ class Card {
   MutableBytes registered_around(const void* begin, std::size_t size) const noexcept;
   /// Null where the range is not inside one registration.
   ibv_mr* find(const void* begin, std::size_t size) const noexcept;
-  /// The same, for a peer to reach as a whole: on cards without windows; made when first asked for.
-  ibv_mr* find_open(const void* begin, std::size_t size) noexcept;
+  /// A registration of these bytes alone, for the peer to reach in this direction: what a card without
+  /// windows has instead of one. Null where it is refused.
+  ibv_mr* open(void* begin, std::size_t size, bool writable) noexcept;
+  /// False: the device keeps it, and the peer may be in it.
+  bool deregister(ibv_mr* region) noexcept;
 
   // ---- Completions.
   /// Room in the completion queue for a link that is being made.
@@ -72,7 +75,6 @@ class Card {
     std::byte* begin = nullptr;
     std::size_t size = 0;
     ibv_mr* region = nullptr;
-    ibv_mr* open = nullptr;
   };
   static constexpr std::size_t kRegistrationsMax = 4096;
   static constexpr unsigned kChunk = 64;  // shared receives that are made together
@@ -82,7 +84,6 @@ class Card {
   const Registration* find_registration(const void* begin, std::size_t size) const noexcept;
   Result<void> grow();
   void deliver(const ibv_wc& completion) noexcept;
-  void deregister(ibv_mr* region) noexcept;
 
   ibv_context* context_ = nullptr;
   ibv_pd* domain_ = nullptr;

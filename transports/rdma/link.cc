@@ -176,8 +176,7 @@ Submit RdmaLink::submit(MessageOp& op) {
     return Submit::accepted;
   }
   if (op.verb == MessageOp::Verb::close_window && !has_windows()) {
-    windows_[op.window].key = 0;
-    port_.finish(op, OpResult::success());
+    shut_at_once(op);
     return Submit::accepted;
   }
   const bool transfer = op.verb == MessageOp::Verb::read || op.verb == MessageOp::Verb::write;
@@ -236,11 +235,12 @@ std::optional<RemoteMemory> RdmaLink::open_window(std::uint16_t window, iovec me
   const auto address = reinterpret_cast<std::uintptr_t>(memory.iov_base);
   Window& mine = windows_[window];
   if (!has_windows()) {
-    const ibv_mr* const region = card_.find_open(memory.iov_base, memory.iov_len);
-    if (region == nullptr) return std::nullopt;
-    mine.key = region->rkey;
+    NETSTOR_ASSERT(mine.region == nullptr);
+    mine.region = card_.open(memory.iov_base, memory.iov_len, writable);
+    if (mine.region == nullptr) return std::nullopt;
+    mine.key = mine.region->rkey;
     if (opened != nullptr) port_.finish(*opened, OpResult::success());
-    return RemoteMemory{.address = address, .key = region->rkey};
+    return RemoteMemory{.address = address, .key = mine.key};
   }
   ibv_mr* const region = card_.find(memory.iov_base, memory.iov_len);
   if (region == nullptr || room() == 0) return std::nullopt;
@@ -257,6 +257,21 @@ std::optional<RemoteMemory> RdmaLink::open_window(std::uint16_t window, iovec me
       .length = memory.iov_len,
       .mw_access_flags = static_cast<unsigned>(writable ? IBV_ACCESS_REMOTE_WRITE : IBV_ACCESS_REMOTE_READ)};
   return RemoteMemory{.address = address, .key = mine.key};
+}
+
+// False: the peer may still be in it.
+bool RdmaLink::shut(Window& window) noexcept {
+  window.key = 0;
+  return window.region == nullptr || card_.deregister(std::exchange(window.region, nullptr));
+}
+
+// Of a card without windows. What could not be shut is over with the queue pair.
+void RdmaLink::shut_at_once(MessageOp& op) noexcept {
+  if (shut(windows_[op.window])) return port_.finish(op, OpResult::success());
+  park(op);
+  state_ = State::broken;
+  why_ = OpResult::failure(ErrorKind::disconnected);
+  if (observer_ != nullptr) tell_later();
 }
 
 void RdmaLink::give_back(std::uint32_t receive) noexcept {
@@ -432,6 +447,7 @@ void RdmaLink::take_apart() noexcept {
   // Windows first: those that are open hold the queue pair, which waits for them in vain (Soft-RoCE).
   for (Window& each : windows_) {
     if (each.window != nullptr) ::ibv_dealloc_mw(std::exchange(each.window, nullptr));
+    static_cast<void>(shut(each));
   }
   if (id_->qp != nullptr) {
     card_.remove(id_->qp->qp_num);

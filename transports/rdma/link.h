@@ -37,7 +37,7 @@ class RdmaLink final : public MessageLink, public Listening {
   Submit submit(MessageOp& op) override;
   std::optional<RemoteMemory> open_window(std::uint16_t window, iovec memory, bool writable,
                                           MessageOp* opened) override;
-  void window_ended(std::uint16_t window) noexcept override { windows_[window].key = 0; }
+  void window_ended(std::uint16_t window) noexcept override { static_cast<void>(shut(windows_[window])); }
   bool has_windows() const noexcept override { return card_.has_windows(); }
   bool reaches(const iovec* pieces, unsigned piece_count) const noexcept override;
   MutableBytes registered_around(iovec memory) const noexcept override {
@@ -78,7 +78,8 @@ class RdmaLink final : public MessageLink, public Listening {
   struct Window {
     ibv_mw* window = nullptr;
     std::uint32_t last_key = 0;
-    std::uint32_t key = 0;  // while open
+    std::uint32_t key = 0;     // while open
+    ibv_mr* region = nullptr;  // while open, on a card without windows
   };
   struct Alarm : detail::Timer {
     RdmaLink* link = nullptr;
@@ -97,6 +98,8 @@ class RdmaLink final : public MessageLink, public Listening {
   void park(MessageOp& op) noexcept;
   void broke(OpResult why) noexcept;
   void tell_later() noexcept;
+  bool shut(Window& window) noexcept;
+  void shut_at_once(MessageOp& op) noexcept;
   void take_apart() noexcept;
 
   RdmaPort& port_;
