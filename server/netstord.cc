@@ -311,7 +311,7 @@ std::optional<Failure> Server::listen_s3() {
   if (options_.s3_listen_rdma) {
     auto address = buckets_.listen_rdma(*options_.s3_listen_rdma);
     if (!address) return cannot_listen(address.error(), "--s3-listen-rdma");
-    report_.s3_rdma = *address;
+    if (address->port != 0) report_.s3_rdma = *address;
   }
   return std::nullopt;
 }

@@ -42,6 +42,8 @@ struct MessageShape {
   std::uint16_t transfers = 0;      ///< reads and writes in flight
   std::uint16_t windows = 0;
   std::size_t scratch_bytes = 0;
+  /// Only on cards whose reads show the peer no key to our memory (MessagePort::hides_memory()).
+  bool hidden_memory = false;
 };
 
 /// What private data a connection began with.
@@ -140,6 +142,10 @@ struct MessageConnectOp : Op {
 /// A port that has them. Its listen() gives tickets for adopt_messages() or refuse_messages().
 class MessagePort : public Port {
  public:
+  /// Whether links that come to a numeric `address` may have MessageShape::hidden_memory; of one for all
+  /// cards: whether any may. A read over iWARP shows the peer the key of the registration that the bytes go
+  /// to, all of which it may then write.
+  virtual Result<bool> hides_memory(const Address& address) = 0;
   virtual void connect_messages(MessageConnectOp& op) = 0;
   /// What came with the request.
   virtual const MessageGreeting& asked(const Ticket& ticket) const noexcept = 0;

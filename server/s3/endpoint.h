@@ -34,7 +34,8 @@ class Endpoint {
   Future<Address> listen(Address address);
   /// Offers payload by RDMA (docs/formats/s3-rdma.md), over connections that come there. Once. `host` of an
   /// RDMA device, or 0.0.0.0 or [::] for all: then clients come where they have come by HTTP. Errors: those
-  /// of the driver for RDMA.
+  /// of the driver for RDMA. Of an iWARP device nothing is offered: a warning says so, and the answer is port
+  /// 0.
   Future<Address> listen_rdma(Address address);
   /// A bucket, made when it is not there, with this access for everybody.
   Future<void> prepare_bucket(std::string name, std::optional<store::AnonymousAccess> anonymous);

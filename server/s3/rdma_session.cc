@@ -11,7 +11,9 @@ namespace netstor::s3server {
 namespace {
 
 // A request has two transfers under way; cards that take few pieces at once need several works for each.
-constexpr MessageShape kShape{.receive_bytes = 64, .receives = 1, .operations = 2, .transfers = 10};
+// It reads into memory in which other requests' bytes lie.
+constexpr MessageShape kShape{
+    .receive_bytes = 64, .receives = 1, .operations = 2, .transfers = 10, .hidden_memory = true};
 
 }  // namespace
 

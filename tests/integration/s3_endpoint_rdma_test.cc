@@ -26,6 +26,7 @@ class Card final : public MessagePort {
   std::size_t waiting = 0;
   std::size_t links = 0;
 
+  Result<bool> hides_memory(const Address&) override { return true; }
   void connect_messages(MessageConnectOp&) override {}
   const MessageGreeting& asked(const Ticket&) const noexcept override { return greeting_; }
   Result<std::unique_ptr<MessageLink>> adopt_messages(const Ticket&, const MessageShape&,
@@ -48,6 +49,7 @@ class Card final : public MessagePort {
    public:
     explicit Wire(Card& card) : card_(card) {}
     void observe(MessageObserver&) noexcept override {}
+    bool broken() const noexcept override { return false; }
     Submit submit(MessageOp& op) override {
       if (card_.moves) {
         card_.answer(op, OpResult::success());
@@ -67,6 +69,7 @@ class Card final : public MessagePort {
     void window_ended(std::uint16_t) noexcept override {}
     bool has_windows() const noexcept override { return false; }
     bool reaches(const iovec*, unsigned) const noexcept override { return true; }
+    MutableBytes registered_around(iovec) const noexcept override { return {}; }
     MutableBytes scratch() noexcept override { return {}; }
     void give_back(std::uint32_t) noexcept override {}
     std::uint32_t inline_bytes() const noexcept override { return 0; }

@@ -15,6 +15,8 @@ namespace {
 
 constexpr int kBacklog = 128;
 
+bool is_iwarp(const ibv_context& device) { return device.device->transport_type == IBV_TRANSPORT_IWARP; }
+
 }  // namespace
 
 Incoming& Incoming::of(const Ticket& ticket) noexcept {
@@ -37,6 +39,8 @@ Result<std::unique_ptr<MessageLink>> Incoming::accept(RdmaPort& port, const Tick
   // What is read from it would wait for ever in some cards.
   if (shape.transfers != 0 && incoming->initiator_depth == 0)
     return drop(Error(ErrorKind::unsupported, "the peer answers no reads (responder_resources 0)"));
+  if (shape.hidden_memory && is_iwarp(*id->verbs))
+    return drop(Error(ErrorKind::unsupported, "an iWARP device shows its peers keys to memory"));
   Result<Card*> card = port.card(id->verbs);
   if (!card) return drop(std::move(card).error());
   if (!port.reaches_all(**card)) {
@@ -87,6 +91,23 @@ Result<std::unique_ptr<Listener>> RdmaListener::make(RdmaPort& port, const Addre
   }
   listener->address_ = {.host = address.host, .port = ntohs(::rdma_get_src_port(listener->id_))};
   return std::unique_ptr<Listener>(std::move(listener));
+}
+
+Result<bool> RdmaListener::hides_memory(const Address& address) {
+  const auto numeric = numeric_address({.host = address.host, .port = 0});
+  if (!numeric) return Error(ErrorKind::invalid_argument, address.host + " is no numeric address");
+  rdma_cm_id* bound = nullptr;
+  if (::rdma_create_id(nullptr, &bound, nullptr, RDMA_PS_TCP) != 0)
+    return Error::system(errno, "reach the RDMA connection manager");
+  const std::unique_ptr<rdma_cm_id, int (*)(rdma_cm_id*)> id(bound, ::rdma_destroy_id);
+  if (::rdma_bind_addr(id.get(), const_cast<sockaddr*>(numeric->get())) != 0)
+    return Error::system(errno, "find the RDMA device of " + address.host);
+  if (id->verbs != nullptr) return !is_iwarp(*id->verbs);
+  int count = 0;
+  const std::unique_ptr<ibv_context*, void (*)(ibv_context**)> devices(::rdma_get_devices(&count),
+                                                                       ::rdma_free_devices);
+  return count == 0 || std::any_of(devices.get(), devices.get() + count,
+                                   [](const ibv_context* each) { return !is_iwarp(*each); });
 }
 
 RdmaListener::~RdmaListener() { RdmaListener::close(); }

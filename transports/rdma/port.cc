@@ -215,6 +215,8 @@ Result<std::unique_ptr<Listener>> RdmaPort::listen(const Address& address) {
   return RdmaListener::make(*this, address);
 }
 
+Result<bool> RdmaPort::hides_memory(const Address& address) { return RdmaListener::hides_memory(address); }
+
 bool RdmaPort::reaches_all(const Card& card) const noexcept {
   return std::ranges::all_of(
       registered_, [&](MutableBytes each) { return card.find(each.data(), each.size()) != nullptr; });
