@@ -32,6 +32,7 @@ class Question {
  public:
   Question() = default;
   explicit Question(Future<T> future) : future_(std::move(future)) {}
+  void ask(Future<T> future) { future_ = std::move(future); }
 
   /// Nothing is awaited: it was answered, or never asked.
   bool answered() const noexcept { return !future_.valid() || future_.ready(); }
@@ -122,8 +123,8 @@ SightSources Sight::sources() {
 std::shared_ptr<Sight::Asked> Sight::ask_for_connections() {
   const SightSources from = sources();
   auto asked = std::make_shared<Asked>();
-  if (from.target != nullptr) asked->hosts = Question(from.target->connections());
-  if (from.endpoint != nullptr) asked->clients = Question(from.endpoint->connections());
+  if (from.target != nullptr) asked->hosts.ask(from.target->connections());
+  if (from.endpoint != nullptr) asked->clients.ask(from.endpoint->connections());
   return asked;
 }
 
@@ -137,8 +138,8 @@ std::shared_ptr<Sight::Asked> Sight::ask() {
                         .allocations = count == nullptr ? 0 : count()};
     }));
   }
-  if (from.target != nullptr) asked->target = Question(from.target->observe());
-  if (from.endpoint != nullptr) asked->endpoint = Question(from.endpoint->observe());
+  if (from.target != nullptr) asked->target.ask(from.target->observe());
+  if (from.endpoint != nullptr) asked->endpoint.ask(from.endpoint->observe());
   return asked;
 }
 
