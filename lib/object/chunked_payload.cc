@@ -24,32 +24,27 @@ std::uint64_t ChunkedPayload::encoded_bytes() const {
 void ChunkedPayload::restart(std::optional<s3::ChunkSigner> signer) {
   encoder_.emplace(form_, std::move(signer));
   summer_ = s3::Checksummer(kind());
-  left_ = decoded_bytes_;
-  at_ = at_offset_ = 0;
+  left_ = http::Pieces(payload_.data(), static_cast<unsigned>(payload_.size()));
 }
 
 Exchange::BodyPart ChunkedPayload::next() {
-  const std::uint64_t bytes = std::min<std::uint64_t>(left_, kChunkBytes);
+  const std::uint64_t bytes = std::min<std::uint64_t>(left_.left(), kChunkBytes);
   part_.assign(1, iovec{});
   Sha256 hash;
   for (std::uint64_t taken = 0; taken < bytes;) {
-    const iovec& piece = payload_[at_];
-    const auto some =
-        static_cast<std::size_t>(std::min<std::uint64_t>(piece.iov_len - at_offset_, bytes - taken));
-    part_.push_back({static_cast<std::byte*>(piece.iov_base) + at_offset_, some});
-    if (form_ != s3::PayloadForm::streaming_unsigned_trailer) hash.update(as_bytes(part_.back()));
-    summer_.update(as_bytes(part_.back()));
+    iovec piece{};
+    std::uint64_t some = 0;
+    left_.next(&piece, 1, bytes - taken, some);
+    left_.skip(some);
+    part_.push_back(piece);
+    if (form_ != s3::PayloadForm::streaming_unsigned_trailer) hash.update(as_bytes(piece));
+    summer_.update(as_bytes(piece));
     taken += some;
-    at_offset_ += some;
-    if (at_offset_ == piece.iov_len) {
-      ++at_;
-      at_offset_ = 0;
-    }
   }
   before_ = encoder_->before(bytes, hash.finish());
   part_.front() = {before_.data(), before_.size()};
-  left_ -= bytes;
-  if (left_ == 0) {
+  const bool last = left_.left() == 0;
+  if (last) {
     std::string_view end;
     checksum_ = summer_.finish();
     if (kind() == s3::ChecksumKind::none) {
@@ -61,7 +56,7 @@ Exchange::BodyPart ChunkedPayload::next() {
     }
     part_.push_back({const_cast<char*>(end.data()), end.size()});
   }
-  return {.pieces = part_.data(), .count = static_cast<unsigned>(part_.size()), .last = left_ == 0};
+  return {.pieces = part_.data(), .count = static_cast<unsigned>(part_.size()), .last = last};
 }
 
 }  // namespace netstor::object

@@ -6,6 +6,7 @@
 
 #include "lib/object/exchange.h"
 #include "lib/object/pieces.h"
+#include "lib/proto/http/pieces.h"
 #include "lib/wire/s3/aws_chunked.h"
 #include "lib/wire/s3/checksum.h"
 
@@ -42,9 +43,7 @@ class ChunkedPayload {
   s3::Checksummer summer_;
   s3::Checksum checksum_;
   std::optional<s3::AwsChunkedEncoder> encoder_;
-  std::uint64_t left_ = 0;
-  std::size_t at_ = 0;         // the piece that is next, and how much of it was taken
-  std::size_t at_offset_ = 0;  //
+  http::Pieces left_;
   PieceList part_;
   std::string before_;
 };
