@@ -14,16 +14,24 @@
 
 namespace netstor::net {
 
-/// `function(part)` on every part's shard, all at once; null parts are left out. Waits for all of them,
+/// Asks `function(part)` of every part's shard, all at once; null parts are left out.
+template <class Part, class F>
+auto ask_all_shards(Runtime& runtime, const std::vector<Part*>& parts, const F& function) {
+  const auto ask = [&](Part* part) {
+    return runtime.shard(part->index()).run_on([part, function] { return function(*part); });
+  };
+  std::vector<std::invoke_result_t<decltype(ask), Part*>> asked;
+  for (Part* const part : parts) {
+    if (part != nullptr) asked.push_back(ask(part));
+  }
+  return asked;
+}
+
+/// `function(part)` on every part's shard. Waits for all of them,
 /// whatever one answers; then the first error, if there was one.
 template <class Part, class F>
 Task<void> on_all_shards(Runtime& runtime, std::vector<Part*> parts, F function) {
-  std::vector<Future<void>> asked;
-  for (Part* const part : parts) {
-    if (part == nullptr) continue;
-    asked.push_back(runtime.shard(part->index()).run_on([part, function] { return function(*part); }));
-  }
-  auto waiting = when_all(std::move(asked));
+  auto waiting = when_all(ask_all_shards(runtime, parts, function));
   Result<std::vector<Result<void>>> answers = co_await std::move(waiting);
   if (!answers) co_return std::move(answers).error();
   for (Result<void>& each : *answers) {
@@ -32,17 +40,12 @@ Task<void> on_all_shards(Runtime& runtime, std::vector<Part*> parts, F function)
   co_return ok();
 }
 
-/// What `function(part)` answers on every part's shard, all asked at once; the first error ends it.
+/// What `function(part)` answers on every part's shard; the first error ends it.
 template <class Part, class F>
 auto from_all_shards(Runtime& runtime, std::vector<Part*> parts, F function)
     -> Task<std::vector<std::invoke_result_t<F, Part&>>> {
   using Answer = std::invoke_result_t<F, Part&>;
-  std::vector<Future<Answer>> asked;
-  for (Part* const part : parts) {
-    if (part == nullptr) continue;
-    asked.push_back(runtime.shard(part->index()).run_on([part, function] { return function(*part); }));
-  }
-  auto waiting = when_all(std::move(asked));
+  auto waiting = when_all(ask_all_shards(runtime, parts, function));
   Result<std::vector<Result<Answer>>> answers = co_await std::move(waiting);
   if (!answers) co_return std::move(answers).error();
   std::vector<Answer> all;
