@@ -6,6 +6,7 @@
 
 #include "lib/base/assert.h"
 #include "lib/wire/fabrics/nqn.h"
+#include "server/net/messages.h"
 #include "server/nvmf/rdma_connection.h"
 #include "server/nvmf/tcp_connection.h"
 
@@ -52,12 +53,9 @@ TargetShard::~TargetShard() {
 }
 
 Result<MessagePort*> TargetShard::use_messages() {
-  if (messages_ != nullptr) return messages_;
-  NETSTOR_TRY_RETURN(Port* const port, context_.port("rdma"));
-  if (port->messages() == nullptr)
-    return Error(ErrorKind::unsupported, "the driver for RDMA has no messages");
-  NETSTOR_CHECK_RETURN(port->register_memory(pool_.memory()));
-  messages_ = port->messages();
+  if (messages_ == nullptr) {
+    NETSTOR_TRY_RETURN(messages_, net::use_messages(context_, pool_.memory()));
+  }
   return messages_;
 }
 

@@ -10,6 +10,7 @@
 #include "lib/base/assert.h"
 #include "lib/base/bytes.h"
 #include "lib/base/encoding.h"
+#include "server/net/messages.h"
 #include "transports/tls_link.h"
 
 namespace netstor::s3server {
@@ -136,12 +137,9 @@ void EndpointShard::connection_gone(Connection& connection) {
 // ---- Payload by RDMA.
 
 Result<MessagePort*> EndpointShard::use_messages() {
-  if (messages_ != nullptr) return messages_;
-  NETSTOR_TRY_RETURN(Port* const port, context_.port("rdma"));
-  if (port->messages() == nullptr)
-    return Error(ErrorKind::unsupported, "the driver for RDMA has no messages");
-  NETSTOR_CHECK_RETURN(port->register_memory(memory_.region()));
-  messages_ = port->messages();
+  if (messages_ == nullptr) {
+    NETSTOR_TRY_RETURN(messages_, net::use_messages(context_, memory_.region()));
+  }
   return messages_;
 }
 
