@@ -28,6 +28,23 @@ class Keywords {
   Keywords& take_time(const char* name, std::optional<WallTime>& into);
   /// A dict of strings.
   Keywords& take_pairs(const char* name, Pairs& into);
+  /// One of a few words, the first of them where none is given; refuses another.
+  template <class T>
+  Keywords& take_word(const char* name, T& into,
+                      std::initializer_list<std::pair<std::string_view, T>> words) {
+    std::string given(words.begin()->first);
+    take(name, given);
+    std::string expected;
+    for (const auto& [word, meaning] : words) {
+      if (given == word) {
+        into = meaning;
+        return *this;
+      }
+      const bool last = word == std::prev(words.end())->first;
+      expected += (expected.empty() ? "'" : last ? " or '" : ", '") + std::string(word) + "'";
+    }
+    refuse_value(name, expected);
+  }
   /// The argument itself, or nothing.
   py::handle find(const char* name);
   /// Raises TypeError if anything was not taken.

@@ -142,35 +142,20 @@ BucketOptions bucket_options(Keywords& words) {
   words.take("endpoint", options.endpoint).take("ca_file", options.ca_file);
   words.take("client_certificate_file", options.client_certificate_file);
   words.take("client_key_file", options.client_key_file).take("region", options.region);
-  std::string addressing = "automatic";
-  std::string signing = "automatic";
   std::string checksum = "none";
-  words.take("addressing", addressing).take("payload_signing", signing).take("checksum", checksum);
-  if (addressing == "path") {
-    options.addressing = Addressing::path;
-  } else if (addressing == "virtual_host") {
-    options.addressing = Addressing::virtual_host;
-  } else if (addressing != "automatic") {
-    words.refuse_value("addressing", "'automatic', 'path' or 'virtual_host'");
-  }
-  if (signing == "always") {
-    options.payload_signing = PayloadSigning::always;
-  } else if (signing == "never") {
-    options.payload_signing = PayloadSigning::never;
-  } else if (signing == "chunks") {
-    options.payload_signing = PayloadSigning::chunks;
-  } else if (signing != "automatic") {
-    words.refuse_value("payload_signing", "'automatic', 'always', 'never' or 'chunks'");
-  }
-  std::string rdma = "automatic";
-  words.take("rdma", rdma).take("rdma_from_bytes", options.rdma_from_bytes);
-  if (rdma == "never") {
-    options.rdma = RdmaUse::never;
-  } else if (rdma == "required") {
-    options.rdma = RdmaUse::required;
-  } else if (rdma != "automatic") {
-    words.refuse_value("rdma", "'automatic', 'never' or 'required'");
-  }
+  words.take("checksum", checksum).take("rdma_from_bytes", options.rdma_from_bytes);
+  words.take_word("addressing", options.addressing,
+                  {{"automatic", Addressing::automatic},
+                   {"path", Addressing::path},
+                   {"virtual_host", Addressing::virtual_host}});
+  words.take_word("payload_signing", options.payload_signing,
+                  {{"automatic", PayloadSigning::automatic},
+                   {"always", PayloadSigning::always},
+                   {"never", PayloadSigning::never},
+                   {"chunks", PayloadSigning::chunks}});
+  words.take_word(
+      "rdma", options.rdma,
+      {{"automatic", RdmaUse::automatic}, {"never", RdmaUse::never}, {"required", RdmaUse::required}});
   options.checksum = checksum_of(checksum);
   if (const py::handle given = words.find("credentials"); given && !given.is_none()) {
     if (PyCallable_Check(given.ptr()) != 0) {
