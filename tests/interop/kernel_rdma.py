@@ -3,7 +3,6 @@
 against netstord, and netstor's two ends against each other."""
 import json
 import os
-import re
 import time
 
 import lab
@@ -283,9 +282,4 @@ class Conformance(RdmaCase):
     def test_conformance(self):
         """the driver contract, with netstord"""
         uri = self.uri(self.rdma_server("a=8MiB,store=memory"), "a")
-        environment = {**os.environ, "NETSTOR_CONFORMANCE_DISKS": f"nvmerdma={uri}"}
-        child = lab.start(os.environ["NETSTOR_CONFORMANCE"], "--gtest_filter=*_disk0", env=environment)
-        answer = lab.finish(child, 120)
-        self.assertEqual(answer.code, 0, answer)
-        passed = re.search(r"\[  PASSED  \] (\d+) tests", answer.out)
-        self.assertTrue(passed and int(passed[1]) >= 18, answer)
+        lab.check_conformance(self, "nvmerdma", uri)

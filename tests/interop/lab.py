@@ -96,6 +96,16 @@ def finish(child, limit_s=WAIT_S):
     return Answer(child.args, child.returncode, out, err)
 
 
+def check_conformance(case, driver, uri):
+    """The driver contract's tests (tests/conformance) hold for this disk, all of them."""
+    child = start(os.environ["NETSTOR_CONFORMANCE"], "--gtest_filter=*_disk0",
+                  env={**os.environ, "NETSTOR_CONFORMANCE_DISKS": f"{driver}={uri}"})
+    answer = finish(child, 120)
+    case.assertEqual(answer.code, 0, answer)
+    passed = re.search(r"\[  PASSED  \] (\d+) tests", answer.out)
+    case.assertTrue(passed and int(passed[1]) >= 18, answer)
+
+
 def call(*words, limit_s=WAIT_S, ok=True):
     """Runs a program to its end; ok: a failure is a failure of the test (None: either)."""
     answer = finish(start(*words), limit_s)

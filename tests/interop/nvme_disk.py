@@ -210,28 +210,20 @@ class Passthrough(DiskCase):
 class Conformance(DiskCase):
     serial = "netstor1"
 
-    def _suite(self, driver, uri):
-        environment = {**os.environ, "NETSTOR_CONFORMANCE_DISKS": f"{driver}={uri}"}
-        child = lab.start(os.environ["NETSTOR_CONFORMANCE"], "--gtest_filter=*_disk0", env=environment)
-        answer = lab.finish(child, 120)
-        self.assertEqual(answer.code, 0, answer)
-        passed = re.search(r"\[  PASSED  \] (\d+) tests", answer.out)
-        self.assertTrue(passed and int(passed[1]) >= 18, answer)
-
     def test_conformance_of_passthrough(self):
         """the driver contract: nvme:///dev/ng0n1"""
-        self._suite("nvme", f"nvme://{self.generic}")
+        lab.check_conformance(self, "nvme", f"nvme://{self.generic}")
 
     @long_test
     def test_conformance_of_polled_passthrough(self):
         """the driver contract: nvme:///dev/ng0n1?poll=1"""
-        self._suite("nvme", f"nvme://{self.generic}?poll=1")
+        lab.check_conformance(self, "nvme", f"nvme://{self.generic}?poll=1")
 
     def test_conformance_of_uring(self):
         """the driver contract: file:///dev/nvme0n1 on io_uring"""
-        self._suite("uring", f"file://{self.disk}")
+        lab.check_conformance(self, "uring", f"file://{self.disk}")
 
     @long_test
     def test_conformance_of_posix(self):
         """the driver contract: file:///dev/nvme0n1 on threads"""
-        self._suite("posix", f"file://{self.disk}")
+        lab.check_conformance(self, "posix", f"file://{self.disk}")
