@@ -334,9 +334,9 @@ Result<Manager::Load> Manager::load() {
     load.volumes = volumes_.size();
   }
   // Without the lock: a look at the load does not wait for a change.
-  NETSTOR_TRY_RETURN(load.target, serving_.target->counts().get());
+  NETSTOR_TRY_RETURN(load.target, serving_.target->observe().get());
   if (serving_.endpoint != nullptr) {
-    NETSTOR_TRY_RETURN(load.endpoint, serving_.endpoint->counts().get());
+    NETSTOR_TRY_RETURN(load.endpoint, serving_.endpoint->observe().get());
   }
   if (serving_.objects != nullptr) load.objects = serving_.objects->usage();
   load.metrics = serving_.runtime->metrics();

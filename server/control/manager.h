@@ -185,8 +185,8 @@ class Manager {
   Result<void> set_draining(bool draining);
   bool draining() const noexcept { return draining_; }
   struct Load {
-    nvmf::Target::Counts target;
-    s3server::Endpoint::Counts endpoint;
+    std::vector<nvmf::ShardFacts> target;
+    std::vector<s3server::ShardFacts> endpoint;
     Metrics metrics;
     store::ObjectUsage objects;
     std::size_t volumes = 0;

@@ -212,8 +212,7 @@ class Calls final : public v1::Admin::Service {
       const auto load = manager_.load();
       if (!load) return status_of(load.error());
       v1::DrainProgress progress;
-      progress.set_connections(
-          static_cast<std::uint32_t>(load->target.connections + load->endpoint.connections));
+      progress.set_connections(connections_of(load->target) + connections_of(load->endpoint));
       progress.set_done(progress.connections() == 0);
       const bool heard = out->Write(progress);
       if (progress.done()) return Status::OK;
@@ -253,10 +252,13 @@ class Calls final : public v1::Admin::Service {
     }
     const Stream stream(*this);
     if (!stream) return too_many();
+    Manager::Load before;
     for (std::uint32_t sent = 0;;) {
-      const auto load = manager_.load();
+      auto load = manager_.load();
+      if (!load) return status_of(load.error());
       v1::Statistics statistics;
-      if (Status status = answer(load, statistics); !status.ok()) return status;
+      fill(*load, before, statistics);
+      before = *std::move(load);
       if (!out->Write(statistics) || ++sent == in->count()) return Status::OK;
       if (!wait(*context, milliseconds(interval))) return Status::OK;
     }

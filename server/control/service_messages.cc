@@ -2,8 +2,6 @@
 
 #include "server/control/service_messages.h"
 
-#include <chrono>
-
 #include "server/store/volume_record.h"
 
 namespace netstor::control {
@@ -126,22 +124,6 @@ void fill(const nvmf::ConnectionFacts& facts, v1::Connection& message) {
   message.set_controller(facts.cntlid);
   message.set_queue(facts.qid);
   message.set_authenticated(facts.authenticated);
-}
-
-void fill(const Manager::Load& load, v1::Statistics& message) {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  message.set_time_ms(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-  message.set_connections(static_cast<std::uint32_t>(load.target.connections));
-  message.set_controllers(static_cast<std::uint32_t>(load.target.controllers));
-  message.set_bucket_connections(static_cast<std::uint32_t>(load.endpoint.connections));
-  message.set_copied_bytes(load.metrics.copied_bytes);
-  message.set_turns(load.metrics.turns);
-  message.set_sleeps(load.metrics.sleeps);
-  message.set_system_calls(load.metrics.system_calls);
-  message.set_volumes(load.volumes);
-  message.set_buckets(load.objects.buckets);
-  message.set_objects(load.objects.versions);
-  message.set_object_bytes(load.objects.bytes);
 }
 
 Result<VolumeRequest> request_of(const v1::CreateVolumeRequest& message) {

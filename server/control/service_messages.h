@@ -20,7 +20,12 @@ void fill(const HostView& view, v1::Host& message);
 void fill(const store::Bucket& bucket, v1::Bucket& message);
 void fill(const KeyView& view, v1::Key& message);
 void fill(const nvmf::ConnectionFacts& facts, v1::Connection& message);
-void fill(const Manager::Load& load, v1::Statistics& message);
+
+/// service_statistics.cc: how the server is doing.
+std::uint32_t connections_of(const std::vector<nvmf::ShardFacts>& shards);
+std::uint32_t connections_of(const std::vector<s3server::ShardFacts>& shards);
+/// `before`: the load of the message before; that of the first one is empty.
+void fill(const Manager::Load& load, const Manager::Load& before, v1::Statistics& message);
 
 /// Errors: invalid_argument (a number that is no store).
 Result<VolumeRequest> request_of(const v1::CreateVolumeRequest& message);

@@ -35,6 +35,25 @@ class Latency {
   std::uint64_t at(std::size_t i) const noexcept { return counts_[i]; }
   std::uint64_t sum_ns() const noexcept { return sum_ns_; }
 
+  /// What `share` (0 to 1) of them did not exceed: a bound; 0 when there are none; twice the last bound for
+  /// what took longer than it.
+  std::uint64_t quantile_ns(double share) const noexcept {
+    const double wanted = share * static_cast<double>(count());
+    std::uint64_t seen = 0;
+    if (wanted == 0) return 0;
+    for (std::size_t i = 0; i < kBounds; ++i) {
+      seen += counts_[i];
+      if (static_cast<double>(seen) >= wanted) return bound_ns(i);
+    }
+    return bound_ns(kBounds);
+  }
+
+  /// `other` was recorded earlier: what is left came after it.
+  Latency& operator-=(const Latency& other) noexcept {
+    for (std::size_t i = 0; i <= kBounds; ++i) counts_[i] -= other.counts_[i];
+    sum_ns_ -= other.sum_ns_;
+    return *this;
+  }
   Latency& operator+=(const Latency& other) noexcept {
     for (std::size_t i = 0; i <= kBounds; ++i) counts_[i] += other.counts_[i];
     sum_ns_ += other.sum_ns_;

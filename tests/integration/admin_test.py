@@ -324,6 +324,49 @@ class Listeners(Case):
         self.assertEqual(len(self.ok(server, "listener", "list")["listeners"]), 1)
 
 
+class Statistics(Case):
+    def look(self, server, count=1):
+        lines = self.succeed(server.admin("stats", "--count", count, "--interval", 100, "--json")).out
+        return [json.loads(line) for line in lines.splitlines()]
+
+    def test_what_was_asked_for_and_what_was_refused(self):
+        server = self.start()
+        own = f"{NQN}:default"
+        self.succeed(self.tool("write", server.uri(own), "-i", self.file("in", bytes(MIB))))
+        self.ok(server, "host", "set-key", HOST, "--secret", self.secret_file("right", dhchap_secret(1)))
+        wrong = self.secret_file("wrong", dhchap_secret(2))
+        known = ("--host-nqn", HOST, "--host-secret", wrong)
+        self.refuse(self.tool("info", server.uri(own), *known), 1)
+        nobody = {"AWS_ACCESS_KEY_ID": "NOBODY" * 3, "AWS_SECRET_ACCESS_KEY": "secret" * 6}
+        self.refuse(self.tool("ls", "s3://photos", "--endpoint-url", f"http://127.0.0.1:{server.s3_port}",
+                              env=nobody), 1)
+        now = self.look(server)[0]
+        requests = {(each["protocol"], each["operation"]): each for each in now["requests"]}
+        write = requests["nvme", "write"]
+        self.assertGreater(write["count"], 0)
+        self.assertGreaterEqual(write["p99_ns"], write["p50_ns"])
+        self.assertGreaterEqual(write["p50_ns"], 1024)
+        self.assertEqual(now["nvme_write_bytes"], MIB)
+        self.assertEqual(requests["s3", "ListObjectsV2"]["count"], 1)
+        self.assertNotIn(("nvme", "compare"), requests)
+        errors = {(each["protocol"], each["status"]): each["count"] for each in now["errors"]}
+        self.assertEqual(errors["s3", "InvalidAccessKeyId"], 1)
+        refusals = {(each["protocol"], each["check"], each["reason"]): each["count"]
+                    for each in now["refusals"]}
+        self.assertEqual(refusals["s3", "authentication", "InvalidAccessKeyId"], 1)
+        self.assertIn(("nvme", "authentication"), [each[:2] for each in refusals])
+
+    def test_quantiles_are_of_what_came_since(self):
+        server = self.start()
+        self.succeed(self.tool("info", server.uri(f"{NQN}:default")))
+        first, second = self.look(server, 2)
+        admin = [next(each for each in look["requests"] if each["operation"] == "admin")
+                 for look in (first, second)]
+        self.assertGreater(admin[0]["p50_ns"], 0)
+        self.assertEqual((admin[1]["count"], admin[1]["p50_ns"], admin[1]["p99_ns"]),
+                         (admin[0]["count"], 0, 0))
+
+
 class Words(Case):
     def test_groups_and_verbs_have_help_with_examples(self):
         for group in ("volume", "subsystem", "listener", "host", "bucket", "key", "connection"):

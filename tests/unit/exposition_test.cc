@@ -64,5 +64,22 @@ TEST(Latency, AddsUpShardByShard) {
   EXPECT_EQ(one.at(2), 2U);  // over 2.048 µs, up to 4.096
 }
 
+TEST(Latency, QuantilesAreBoundsOfWhatCameSince) {
+  net::Latency earlier;
+  EXPECT_EQ(earlier.quantile_ns(0.5), 0U);
+  earlier.record(microseconds(1'000'000));
+  net::Latency now = earlier;
+  for (int i = 0; i < 98; ++i) now.record(microseconds(3));
+  now.record(microseconds(1000));
+  now.record(std::chrono::hours(1));
+  now -= earlier;
+  EXPECT_EQ(now.count(), 100U);
+  EXPECT_EQ(now.sum_ns(), 98 * 3'000U + 1'000'000U + 3'600'000'000'000U);
+  EXPECT_EQ(now.quantile_ns(0.5), 4'096U);
+  EXPECT_EQ(now.quantile_ns(0.98), 4'096U);
+  EXPECT_EQ(now.quantile_ns(0.99), 1'048'576U);
+  EXPECT_EQ(now.quantile_ns(1), std::uint64_t{1024} << 25);
+}
+
 }  // namespace
 }  // namespace netstor::sight

@@ -60,17 +60,24 @@ void add_admin_server(CLI::App& admin, Command& command) {
   add_drain(admin, command);
   auto [stats, watching] = stream_verb<v1::WatchStatisticsRequest, v1::Statistics>(
       admin, command, "stats", "WatchStatistics", "Counters, again and again",
-      "  netstor admin stats --count 1 --json\n  netstor admin stats --interval 5000");
+      "  netstor admin stats --count 1 --json        requests, errors, refusals by kind, too\n"
+      "  netstor admin stats --interval 5000");
   add_number(*stats, "--interval", "Milliseconds between two (1000)",
              [call = watching](auto number) { call->request.set_interval_ms(number); });
   add_number(*stats, "--count", "End after so many (0: go on)",
              [call = watching](auto number) { call->request.set_count(number); });
   watching->show = [raw = watching.get()] {
     const v1::Statistics& now = raw->answer;
+    const auto total = [](const auto& list) {
+      std::uint64_t all = 0;
+      for (const auto& each : list) all += each.count();
+      return all;
+    };
     std::cout << now.connections() << " connections, " << now.controllers() << " controllers, "
               << now.bucket_connections() << " of buckets; " << now.volumes() << " volumes, " << now.buckets()
               << " buckets, " << now.objects() << " objects; " << now.turns() << " turns, "
-              << now.system_calls() << " system calls" << std::endl;
+              << now.system_calls() << " system calls; " << total(now.requests()) << " requests, "
+              << total(now.errors()) << " errors, " << total(now.refusals()) << " refusals" << std::endl;
   };
   auto [server, asking] = admin_verb<v1::GetServerRequest, v1::Server>(
       admin, command, "server", "GetServer", "Who serves", "  netstor admin server --json");
