@@ -106,11 +106,11 @@ class Server {
   /// Every part by name, in order.
   std::optional<Failure> start();
   Exit stop(Duration grace);
-  /// What may change while it serves. A shard that does not answer is waited for no longer than
-  /// kReloadPatience; it follows when it answers.
-  void apply(Reread fresh);
+  /// On SIGHUP. What is broken changes nothing.
+  void reload(int argc, char** argv, const ParsedOptions& started);
 
  private:
+  void apply(Reread fresh, std::uint64_t number);
   std::optional<Failure> listen_metrics();
   std::optional<Failure> open_state();
   std::optional<Failure> start_runtime();
@@ -127,7 +127,7 @@ class Server {
   std::vector<SightSources::Volume> volumes_shown();
   [[noreturn]] void end_without(const std::string& what);
   void end_admin(Duration grace);
-  void apply_to_shards(const Reread& fresh);
+  bool apply_to_shards(const Reread& fresh);
   bool sync_volumes();
   Failure failed(Exit exit, const Error& error, std::string_view hint = {}) const;
 
@@ -408,19 +408,37 @@ bool Server::sync_volumes() {
   return good;
 }
 
-void Server::apply(Reread fresh) {
+void Server::reload(int argc, char** argv, const ParsedOptions& started) {
+  const std::uint64_t number = sight_.reload_begun();
+  auto fresh = reread(argc, argv, default_state(), started);
+  if (!fresh) {
+    spdlog::error("SIGHUP: nothing was changed: {}", fresh.error().text());
+    return sight_.reload_ended(number, false);
+  }
+  std::string rest;
+  for (const std::string& key : fresh->needs_restart) rest += (rest.empty() ? "" : ", ") + key;
+  const std::string complaint = std::move(fresh->complaint);
+  apply(*std::move(fresh), number);
+  if (!complaint.empty()) spdlog::warn("SIGHUP: {}", complaint);
+  if (!rest.empty()) spdlog::warn("SIGHUP: changed, but needs a restart: {}", rest);
+}
+
+/// A shard that does not answer is waited for no longer than kReloadPatience; it follows when it answers.
+void Server::apply(Reread fresh, std::uint64_t number) {
   if (reload_.valid() && reload_.wait_for(Duration::zero()) == std::future_status::timeout) {
     spdlog::error("SIGHUP: nothing was changed: a shard does not answer to the reload before");
-    return;
+    return sight_.reload_ended(number, false);
   }
   set_log_level(fresh.options.log_level);
-  reload_ = std::async(std::launch::async, [this, fresh = std::move(fresh)] { apply_to_shards(fresh); });
+  reload_ = std::async(std::launch::async, [this, number, fresh = std::move(fresh)] {
+    sight_.reload_ended(number, apply_to_shards(fresh));
+  });
   if (reload_.wait_for(kReloadPatience) == std::future_status::timeout)
     spdlog::error("SIGHUP: a shard does not answer: what was reread is not in force yet");
 }
 
-/// Waits for all of them, however long that takes.
-void Server::apply_to_shards(const Reread& fresh) {
+/// Waits for all of them, however long that takes. False: not all of it is in force.
+bool Server::apply_to_shards(const Reread& fresh) {
   const Duration slow = slow_limit_of(fresh.options);
   std::vector<Future<void>> parts;
   parts.push_back(target_->set_slow_limit(slow));
@@ -437,6 +455,7 @@ void Server::apply_to_shards(const Reread& fresh) {
     if (!result) spdlog::error("SIGHUP: {}", result.error().text());
   }
   if (good) spdlog::info("SIGHUP: reread log level, slow limit, TLS certificate and files of keys");
+  return good;
 }
 
 // Something below never answers, a disk perhaps. What can be saved is; then the process goes without it.
@@ -493,21 +512,6 @@ Exit Server::stop(Duration grace) {
   return sync_volumes() && stopped ? Exit::stopped : Exit::unfinished;
 }
 
-/// On SIGHUP. What is broken changes nothing.
-void reload(Server& server, int argc, char** argv, const ParsedOptions& started) {
-  auto fresh = reread(argc, argv, default_state(), started);
-  if (!fresh) {
-    spdlog::error("SIGHUP: nothing was changed: {}", fresh.error().text());
-    return;
-  }
-  std::string rest;
-  for (const std::string& key : fresh->needs_restart) rest += (rest.empty() ? "" : ", ") + key;
-  const std::string complaint = std::move(fresh->complaint);
-  server.apply(*std::move(fresh));
-  if (!complaint.empty()) spdlog::warn("SIGHUP: {}", complaint);
-  if (!rest.empty()) spdlog::warn("SIGHUP: changed, but needs a restart: {}", rest);
-}
-
 int run(int argc, char** argv) {
   const ParsedOptions parsed = parse_options(argc, argv, default_state());
   if (parsed.exit) return *parsed.exit;
@@ -523,7 +527,7 @@ int run(int argc, char** argv) {
   int signal = wait_for_signal();
   for (; signal == SIGHUP; signal = wait_for_signal()) {
     manager.reloading();
-    reload(server, argc, argv, parsed);
+    server.reload(argc, argv, parsed);
     manager.ready("serving");
   }
   manager.stopping();

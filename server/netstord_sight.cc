@@ -90,6 +90,19 @@ void Sight::ready(SightSources sources) {
   reason_.clear();
 }
 
+std::uint64_t Sight::reload_begun() {
+  const std::lock_guard lock(mutex_);
+  reloads_.last_seconds = seconds_since_1970();
+  reloads_.last_good = false;
+  return ++reloads_begun_;
+}
+
+void Sight::reload_ended(std::uint64_t number, bool good) {
+  const std::lock_guard lock(mutex_);
+  ++(good ? reloads_.in_force : reloads_.failed);
+  if (number == reloads_begun_) reloads_.last_good = good;
+}
+
 bool Sight::quiet() {
   if (pages_ == nullptr) return true;
   const bool stopped = pages_->stop(std::chrono::milliseconds(500));
@@ -235,6 +248,7 @@ std::string Sight::text_of(Asked& asked) {
     process.space = {.size_bytes = std::uint64_t{space.f_blocks} * space.f_frsize,
                      .free_bytes = std::uint64_t{space.f_bavail} * space.f_frsize};
   }
+  process.reloads = reloads_;
   look_at_process(process);
   write_process(out, process);
   write_loops(out, loops_of(asked));

@@ -58,6 +58,10 @@ class Sight {
   void not_ready(std::string reason);
   /// It serves.
   void ready(SightSources sources);
+  /// A reload (SIGHUP) begins; answers its number. Any thread.
+  std::uint64_t reload_begun();
+  /// `good`: all of it is in force. Any thread; several may end out of order, and the last begun counts.
+  void reload_ended(std::uint64_t number, bool good);
   /// No scrape is under way any more, and none looks at the sources again. False: one still waits for a
   /// shard; then the process has to end without destroying this, or the sources.
   bool quiet();
@@ -79,9 +83,11 @@ class Sight {
   std::vector<sight::VolumeFacts> volumes() const;
 
   const double started_seconds_;
-  std::mutex mutex_;    // of the next two: they are set by the program's own thread
+  std::mutex mutex_;    // of the next four: they are set by the program's own threads
   std::string reason_;  // empty: ready
   SightSources sources_;
+  sight::ReloadFacts reloads_;
+  std::uint64_t reloads_begun_ = 0;
   std::vector<std::shared_ptr<Asked>> late_;  // questions that nobody waits for any more; the pages' shard's
   std::unique_ptr<sight::Pages> pages_;
 };

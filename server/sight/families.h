@@ -52,6 +52,13 @@ struct SpaceFacts {
   std::uint64_t size_bytes = 0;
   std::uint64_t free_bytes = 0;  ///< to those who are not root
 };
+/// Of SIGHUP, since the start.
+struct ReloadFacts {
+  std::uint64_t in_force = 0;  ///< all of it
+  std::uint64_t failed = 0;    ///< nothing was changed, or not all is in force
+  double last_seconds = 0;     ///< when the last one began, since 1970; 0: none did
+  bool last_good = true;       ///< all of the last one is in force; true before the first
+};
 struct ProcessFacts {
   std::string version;
   std::string io_driver;
@@ -63,6 +70,7 @@ struct ProcessFacts {
   std::uint64_t descriptors_max = 0;
   std::optional<SpaceFacts> space{};
   std::array<std::uint64_t, net::Warnings::kKinds> warnings{};
+  ReloadFacts reloads{};
 };
 /// The system's part of them.
 void look_at_process(ProcessFacts& facts);

@@ -41,6 +41,14 @@ void write_process(Exposition& out, const ProcessFacts& facts) {
              "What went wrong while serving, by kind, lines that the log left out too.");
   for (std::size_t i = 0; i < facts.warnings.size(); ++i)
     out.sample({{"kind", to_string(static_cast<net::Warnings::Kind>(i))}}, facts.warnings[i]);
+  out.family("netstor_reloads_total", Exposition::counter, "Reloads (SIGHUP) that ended, by outcome.");
+  out.sample({{"outcome", "in_force"}}, facts.reloads.in_force);
+  out.sample({{"outcome", "failed"}}, facts.reloads.failed);
+  one("netstor_reload_last_good", Exposition::gauge,
+      "1: all of the last reload is in force, or there was none; 0: it failed, or has not ended.",
+      std::uint64_t{facts.reloads.last_good});
+  one("netstor_reload_last_seconds", Exposition::gauge,
+      "When the last reload began, in seconds since 1970; 0: there was none.", facts.reloads.last_seconds);
   if (facts.space) {
     one("netstor_state_size_bytes", Exposition::gauge, "Of the file system with the state directory.",
         facts.space->size_bytes);

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import unittest
+import urllib.request
 
 import admin_support
 import stuck_thread
@@ -188,6 +189,38 @@ class Running(Served):
         self.conf.unlink()
         self.assertIn("nothing was changed", self.reload())
         self.assertNotIn(" info: ", self.log.read_text())
+
+    def reloads(self):
+        """What /metrics says of them: in force, failed, whether the last one is, when it was."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[-1]}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        found = re.findall(r"^netstor_reload\w*(?:{outcome=\"\w+\"})? (\S+)$", text, re.MULTILINE)
+        return [float(each) for each in found]
+
+    def test_reloads_are_counted_by_their_outcome(self):
+        self.serve("shards = 2\n", "--metrics-listen", "127.0.0.1:0")
+        self.assertEqual(self.reloads(), [0, 0, 1, 0])
+        before = time.time()
+        self.reload()
+        *counts, when = self.reloads()
+        self.assertEqual(counts, [1, 0, 1])
+        self.assertTrue(before - 1 <= when <= time.time() + 1, when)
+        self.conf.write_text("shrads = 2\n")
+        self.reload()
+        self.assertEqual(self.reloads()[:3], [1, 1, 0])
+        self.conf.write_text("shards = 2\n")
+        self.reload()
+        self.assertEqual(self.reloads()[:3], [2, 1, 1])
+        with stuck_thread.stuck(self, self.child.pid, "netstor-1"):
+            self.reload()
+            self.reload()
+            self.assertEqual(self.reloads()[:3], [2, 2, 0])
+        limit = time.monotonic() + READY_SECONDS
+        while self.reloads()[0] != 3:
+            self.assertLess(time.monotonic(), limit, "the one that waited for the shard never ended")
+            time.sleep(0.02)
+        # Nothing of the last one, which found the one before under way, is in force.
+        self.assertEqual(self.reloads()[:3], [3, 2, 0])
 
     @unittest.skipIf(shutil.which("openssl") is None, "no openssl")
     def test_a_new_certificate_serves_connections_that_come(self):
