@@ -8,7 +8,8 @@
 //
 // An object appears whole or not at all, and is replaced as a whole. Large ones are read as parallel ranges
 // and written as parallel parts, straight from and to the caller's memory (BucketOptions::part_bytes,
-// parallel).
+// parallel). The ranges after the first are asked for as soon as its head tells the size and the version; of
+// two versions nothing is mixed (compare_failed).
 //
 // Memory: payload bytes are borrowed from the call until the future is ready; over plain TCP those of a part
 // of 16 KiB and more are not copied in user space (Metrics::copied_bytes), over TLS all are. Bytes lent to a

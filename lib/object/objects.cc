@@ -31,9 +31,15 @@ void ask_for_checksum(const Call& call, Request& request) {
   if (call.core->options().verify_checksums) request.header("x-amz-checksum-mode", "ENABLED");
 }
 
+/// What a GET tells about its object.
+struct Told {
+  ObjectInfo info;                                   ///< of the answer, when all of it came
+  std::function<void(const ObjectInfo&)> on_head{};  ///< that says of which size the object is; each try's
+};
+
 /// One GET of a range, into its place. Answers how many bytes came.
 Task<std::uint64_t> get_once(Call call, const std::string& key, std::uint64_t offset, PieceList into,
-                             const GetOptions& options, ObjectInfo* info) {
+                             const GetOptions& options, Told* told) {
   const std::uint64_t length = bytes_in(into);
   Request request(*call.shard, "GET", key);
   OptionHeaders headers;
@@ -44,7 +50,7 @@ Task<std::uint64_t> get_once(Call call, const std::string& key, std::uint64_t of
   headers.add(request, conditions);
   headers.add_key(request, options.encryption);
   headers.add_range(request, offset, length);
-  if (offset == 0 && info != nullptr) ask_for_checksum(call, request);
+  if (offset == 0 && told != nullptr) ask_for_checksum(call, request);
   request.into = into.data();
   request.into_pieces = static_cast<unsigned>(into.size());
   request.into_bytes = length;
@@ -65,6 +71,7 @@ Task<std::uint64_t> get_once(Call call, const std::string& key, std::uint64_t of
       answered.size_bytes = request.received;
       sized = false;
     }
+    if (as_asked && sized && told != nullptr && told->on_head) told->on_head(answered);
   });
   auto performing = perform(request);
   NETSTOR_CHECK(co_await std::move(performing));
@@ -78,7 +85,7 @@ Task<std::uint64_t> get_once(Call call, const std::string& key, std::uint64_t of
       without_quotes(expected) != answered.etag) {
     co_return Error(ErrorKind::compare_failed, "GET " + name_of(call, key) + ": the object was replaced");
   }
-  if (info != nullptr) *info = std::move(answered);
+  if (told != nullptr) told->info = std::move(answered);
   co_return request.received;
 }
 
@@ -86,7 +93,7 @@ Task<std::uint64_t> get_once(Call call, const std::string& key, std::uint64_t of
 /// The first that has an answer ends the other, and waits until it has let go of its bytes.
 struct Hedge {
   Task<void> first() {
-    auto getting = get_once(call, key, offset, into, options, &infos[0]);
+    auto getting = get_once(call, key, offset, into, options, &told[0]);
     results[0].emplace(co_await std::move(getting));
     // Without a second one under way there is nothing more to wait for.
     if ((results[0]->ok() || buffer.size() == 0) && workers[1].valid()) workers[1].cancel();
@@ -98,16 +105,16 @@ struct Hedge {
     memory = call.shard->try_reserve(length);
     if (!memory || !call.shard->budget().take()) co_return ok();
     NETSTOR_TRY(buffer, Buffer::allocate(length));
-    auto getting = get_once(call, key, offset, pieces_of(buffer.bytes()), options, &infos[1]);
+    auto getting = get_once(call, key, offset, pieces_of(buffer.bytes()), options, &told[1]);
     results[1].emplace(co_await std::move(getting));
     if (results[1]->ok() && workers[0].valid()) workers[0].cancel();
     co_return ok();
   }
   /// Of the one that was faster; its bytes are in place.
-  Result<std::uint64_t> result(ObjectInfo* info) {
+  Result<std::uint64_t> result(Told* into_told) {
     const bool by_second = !results[0]->ok() && results[1] && results[1]->ok();
     const Result<std::uint64_t>& result = *results[by_second ? 1 : 0];
-    if (info != nullptr && result) *info = infos[by_second ? 1 : 0];
+    if (into_told != nullptr && result) into_told->info = told[by_second ? 1 : 0].info;
     if (!by_second) return result;
     std::uint64_t done = 0;
     for (const iovec& piece : slice(into, 0, *result)) {
@@ -125,26 +132,26 @@ struct Hedge {
   const GetOptions& options;
   Reservation memory{};
   Buffer buffer{};
-  std::array<ObjectInfo, 2> infos{};
+  std::array<Told, 2> told{};
   std::array<std::optional<Result<std::uint64_t>>, 2> results{};
   std::array<Future<void>, 2> workers{};
 };
 
 Task<std::uint64_t> get_part(Call call, const std::string& key, std::uint64_t offset, PieceList into,
-                             const GetOptions& options, ObjectInfo* info) {
+                             const GetOptions& options, Told* told) {
   if (call.core->options().hedge_after == Duration::zero()) {
-    auto getting = get_once(call, key, offset, std::move(into), options, info);
+    auto getting = get_once(call, key, offset, std::move(into), options, told);
     co_return co_await std::move(getting);
   }
   Hedge hedge{.call = call, .key = key, .offset = offset, .into = std::move(into), .options = options};
-  if (info != nullptr) hedge.infos.fill(*info);
+  if (told != nullptr) hedge.told.fill(*told);
   hedge.workers[1] = spawn(hedge.second());
   hedge.workers[0] = spawn(hedge.first());
   for (Future<void>& worker : hedge.workers) {
     const Result<void> ended = co_await worker.join();
     static_cast<void>(ended);  // the results say it
   }
-  co_return hedge.result(info);
+  co_return hedge.result(told);
 }
 
 Task<void> get_exactly(Call call, const std::string& key, std::uint64_t offset, PieceList into,
@@ -158,21 +165,74 @@ Task<void> get_exactly(Call call, const std::string& key, std::uint64_t offset, 
                                                std::to_string(offset) + " end beyond the object");
 }
 
-/// The rest of an object, of the version that its first part was of.
-Task<void> get_rest(Call call, const std::string& key, const PieceList& into, std::uint64_t done,
-                    std::uint64_t length, GetOptions options, const ObjectInfo& info) {
-  const std::uint64_t part = call.core->options().part_bytes;
-  const std::uint64_t base = options.offset;
-  options.conditions = same_version(info);
-  if (!info.version_id.empty()) options.version_id = info.version_id;
-  const std::size_t count = (length - done + part - 1) / part;
-  auto all = in_parallel(count, call.core->options().parallel, [&](std::size_t i) {
-    const std::uint64_t at = done + i * part;
-    const std::uint64_t bytes = std::min(part, length - at);
-    return get_exactly(call, key, base + at, slice(into, at, bytes), options);
-  });
-  co_return co_await std::move(all);
-}
+/// An object of several parts: the head of the first says how much there is, and of which version; the
+/// others begin then.
+class InParts {
+ public:
+  InParts(Call call, const std::string& key, const PieceList& into, const GetOptions& options)
+      : call_(call), key_(key), into_(into), options_(options) {
+    first_told_.on_head = [this](const ObjectInfo& info) { heard(info); };
+  }
+
+  /// Answers how many bytes came.
+  Task<std::uint64_t> get() {
+    const std::uint64_t part = call_.core->options().part_bytes;
+    auto others = spawn(get_others(head_.future()));
+    auto getting = get_part(call_, key_, options_.offset, slice(into_, 0, part), options_, &first_told_);
+    Result<std::uint64_t> got = co_await std::move(getting);
+    if (!known_) head_.set(Error(ErrorKind::cancelled, "nobody said how large the object is"));
+    first_.set(got ? ok() : Result<void>(got.error()));
+    Result<void> rest = co_await others.join();
+    if (!got || !known_) co_return got;
+    NETSTOR_CHECK(std::move(rest));
+    const ObjectInfo& last = first_told_.info;
+    // Of the first part another try may have got another version.
+    if (last.etag != version_.etag || last.version_id != version_.version_id ||
+        *got != std::min(part, wanted_)) {
+      co_return Error(ErrorKind::compare_failed, "GET " + name_of(call_, key_) + ": the object was replaced");
+    }
+    co_return wanted_;
+  }
+  const ObjectInfo& info() const noexcept { return first_told_.info; }
+
+ private:
+  void heard(const ObjectInfo& info) {
+    if (known_) return;
+    known_ = true;
+    version_ = info;
+    const std::uint64_t left = info.size_bytes > options_.offset ? info.size_bytes - options_.offset : 0;
+    wanted_ = std::min(bytes_in(into_), left);
+    head_.set(ok());
+  }
+  Task<void> get_others(Future<void> head) {
+    NETSTOR_CHECK(co_await std::move(head));
+    const std::uint64_t part = call_.core->options().part_bytes;
+    GetOptions options = options_;
+    options.conditions = same_version(version_);
+    if (!version_.version_id.empty()) options.version_id = version_.version_id;
+    const std::uint64_t count = (wanted_ + part - 1) / part;
+    // The first has one of the places until it ends; if it fails, the others end, too.
+    auto all = in_parallel(count, call_.core->options().parallel, [&](std::size_t i) {
+      if (i == 0) return until(first_.future());
+      const std::uint64_t at = i * part;
+      return get_exactly(call_, key_, options.offset + at, slice(into_, at, std::min(part, wanted_ - at)),
+                         options);
+    });
+    co_return co_await std::move(all);
+  }
+  static Task<void> until(Future<void> ended) { co_return co_await std::move(ended); }
+
+  Call call_;
+  const std::string& key_;
+  const PieceList& into_;
+  const GetOptions& options_;
+  Told first_told_;
+  ObjectInfo version_;
+  std::uint64_t wanted_ = 0;
+  bool known_ = false;
+  Promise<void> head_;
+  Promise<void> first_;
+};
 
 /// get_object(), but for the comparison.
 Task<ObjectRead> fill(Call call, const std::string& key, const PieceList& into, const GetOptions& options) {
@@ -184,9 +244,18 @@ Task<ObjectRead> fill(Call call, const std::string& key, const PieceList& into, 
     NETSTOR_TRY(read.info, co_await std::move(heading));
     co_return read;
   }
-  const std::uint64_t part = call.core->options().part_bytes;
-  auto first = get_part(call, key, options.offset, slice(into, 0, part), options, &read.info);
-  Result<std::uint64_t> got = co_await std::move(first);
+  Result<std::uint64_t> got = std::uint64_t{0};
+  if (room <= call.core->options().part_bytes) {
+    Told told{.info = read.info};
+    auto getting = get_part(call, key, options.offset, into, options, &told);
+    got = co_await std::move(getting);
+    read.info = std::move(told.info);
+  } else {
+    InParts parts(call, key, into, options);
+    auto getting = parts.get();
+    got = co_await std::move(getting);
+    read.info = parts.info();
+  }
   if (!got) {
     // No range of an empty object can be satisfied, not even all of it.
     if (options.offset != 0 || got.error().native() != kRangeNotSatisfiable) co_return std::move(got).error();
@@ -195,14 +264,6 @@ Task<ObjectRead> fill(Call call, const std::string& key, const PieceList& into, 
     co_return read;
   }
   read.bytes = *got;
-  const std::uint64_t left =
-      read.info.size_bytes > options.offset ? read.info.size_bytes - options.offset : 0;
-  const std::uint64_t wanted = std::min(room, left);
-  if (read.bytes < wanted && read.bytes == part) {
-    auto rest = get_rest(call, key, into, read.bytes, wanted, options, read.info);
-    NETSTOR_CHECK(co_await std::move(rest));
-    read.bytes = wanted;
-  }
   co_return read;
 }
 
@@ -271,8 +332,6 @@ Task<Object> get_whole(Call call, std::string key, GetOptions options) {
 Task<ObjectInfo> get_ranges(Call call, std::string key, std::vector<RangeRead> ranges, GetOptions options) {
   NETSTOR_CHECK(check_key(key));
   NETSTOR_CHECK(check(*call.core, options.encryption));
-  ObjectInfo info;
-  info.key = key;
   const auto groups = join_ranges(ranges, kJoinGap, call.core->options().part_bytes);
   std::uint64_t widest_gap = 0;
   for (const RangeGroup& group : groups) {
@@ -287,7 +346,7 @@ Task<ObjectInfo> get_ranges(Call call, std::string key, std::vector<RangeRead> r
   if (widest_gap != 0) {
     NETSTOR_TRY(between, Buffer::allocate(widest_gap));
   }
-  const auto get_group = [&](const RangeGroup& group, ObjectInfo* into_info) {
+  const auto get_group = [&](const RangeGroup& group, Told* into_told) {
     PieceList into;
     std::uint64_t end = group.offset;
     for (const std::uint32_t member : group.members) {
@@ -296,15 +355,16 @@ Task<ObjectInfo> get_ranges(Call call, std::string key, std::vector<RangeRead> r
       into.push_back({range.into.data(), range.into.size()});
       end = range.offset + range.into.size();
     }
-    return into_info != nullptr ? get_part(call, key, group.offset, std::move(into), options, into_info)
-                                : get_part(call, key, group.offset, std::move(into), options, nullptr);
+    return get_part(call, key, group.offset, std::move(into), options, into_told);
   };
   if (groups.empty()) {
     auto heading = head_object(call, key, options);
     co_return co_await std::move(heading);
   }
-  auto first = get_group(groups.front(), &info);
+  Told told;
+  auto first = get_group(groups.front(), &told);
   NETSTOR_TRY(const std::uint64_t got, co_await std::move(first));
+  const ObjectInfo& info = told.info;
   if (got != groups.front().length) {
     co_return Error(ErrorKind::out_of_range,
                     "GET " + name_of(call, key) + ": a range ends beyond the object");

@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -24,15 +26,16 @@ const std::string kPartStored = answer("200 OK", "etag: \"0000000000000000000000
 
 class BucketStream : public testing::Test {
  protected:
-  Bucket open(unsigned retries = 0, std::uint64_t memory = std::uint64_t{64} << 20) {
+  Bucket open(unsigned retries = 0) { return open(service_.url(), retries); }
+  Bucket open(const std::string& endpoint, unsigned retries = 0) {
     BucketOptions options;
-    options.endpoint = service_.url();
+    options.endpoint = endpoint;
     options.anonymous = true;
     options.part_bytes = kPart;
     options.parallel = 2;
     options.retries = retries;
     options.retry_delay = options.retry_delay_max = milliseconds(1);
-    options.memory_limit_bytes = memory;
+    options.memory_limit_bytes = std::uint64_t{64} << 20;
     options.first_byte_timeout = std::chrono::seconds(30);
     Result<Bucket> bucket = Bucket::open(runtime_, "s3://samples", options).get();
     EXPECT_TRUE(bucket.ok()) << bucket.error();
@@ -187,6 +190,55 @@ TEST_F(BucketStream, PartsOfTwoVersionsAreNotMixed) {
       EXPECT_EQ(read.error().kind(), ErrorKind::compare_failed) << read.error();
     }
     EXPECT_EQ(service_.field(1, "if-match"), "") << "a weak one never matches";
+  }
+}
+
+/// The head and the bytes of an object's range, of 2 * kPart + 1000 zeroes.
+std::string range_of_zeroes(std::size_t from, const std::string& etag, std::string_view more = "") {
+  const std::size_t size = 2 * kPart + 1000, end = std::min(from + kPart, size);
+  return answer("206 Partial Content",
+                std::string(more) + "etag: \"" + etag + "\"\r\ncontent-range: bytes " + std::to_string(from) +
+                    "-" + std::to_string(end - 1) + "/" + std::to_string(size) + "\r\n",
+                std::string(end - from, '\0'));
+}
+
+std::size_t begin_of_range(const std::string& request) {
+  return std::stoul(request.substr(request.find("range: bytes=") + 13));
+}
+
+TEST_F(BucketStream, OtherPartsBeginWithTheHeadOfTheFirst) {
+  ScriptedService parts([](const std::string& request) {
+    const std::size_t from = begin_of_range(request);
+    const std::string all = range_of_zeroes(from, "e");
+    return from == 0 ? all.substr(0, all.size() / 2) : all;  // the rest of it never comes
+  });
+  const Bucket bucket = open(parts.url());
+  auto ended = runtime_.shard(0).run_on([&]() -> Task<ErrorKind> {
+    auto getting = bucket.get("key", large_.bytes());
+    while (parts.requests() < 3) NETSTOR_CHECK(co_await sleep(milliseconds(1)));
+    getting.cancel();
+    const auto got = co_await std::move(getting);
+    co_return got ? ErrorKind::internal : got.error().kind();
+  });
+  EXPECT_EQ(ended.get().value(), ErrorKind::cancelled);
+}
+
+TEST_F(BucketStream, FirstPartThatIsAskedForAgainIsOfTheSameVersion) {
+  for (const std::string again : {"a", "b"}) {
+    std::atomic<bool> broken = false;
+    ScriptedService parts([&](const std::string& request) {
+      const std::size_t from = begin_of_range(request);
+      if (from != 0) return range_of_zeroes(from, "a");
+      if (broken.exchange(true)) return range_of_zeroes(from, again);
+      return range_of_zeroes(from, "a", "connection: close\r\n").substr(0, kPart / 2);
+    });
+    const auto read = open(parts.url(), 1).get("key", large_.bytes()).get();
+    if (again == "a") {
+      ASSERT_TRUE(read.ok()) << read.error();
+      EXPECT_EQ(read->bytes, large_.size());
+    } else {
+      EXPECT_EQ(read.error().kind(), ErrorKind::compare_failed) << read.error();
+    }
   }
 }
 
