@@ -46,7 +46,7 @@ struct MessageShape {
   bool hidden_memory = false;
 };
 
-/// What private data a connection began with.
+/// What private data a connection began with; a card's connection manager may put zeroes behind it.
 struct MessageGreeting {
   std::byte bytes[256] = {};
   std::size_t length = 0;

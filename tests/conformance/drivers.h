@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Every driver that is held to the contract (include/netstor/ext/driver.h). To add one: a Site that says how
-// it is reached, when none here will do, and a line in kLinks or devices().
+// it is reached, when none here will do, and a line in kLinks,
+// kMessageLinks or devices().
 
 #include "lib/base/clock.h"
 #include "tests/conformance/site.h"
@@ -174,6 +175,28 @@ class TlsSite final : public Below {
   std::vector<std::unique_ptr<TlsPort>> ports_;
 };
 
+/// An RDMA device of this machine, by its address: the environment's NETSTOR_CONFORMANCE_RDMA names it, since
+/// no address is every machine's.
+class MessageSite final : public Site {
+ public:
+  explicit MessageSite(bool shared) : shared_(shared) {
+    start(driver_named("rdma"), SteadyClock::instance(), false, "rdma");
+  }
+  ~MessageSite() override { end(); }
+  static const char* address() { return std::getenv("NETSTOR_CONFORMANCE_RDMA"); }
+  std::string host() const override { return address(); }
+  bool shares_receives() const override { return shared_; }
+  std::string new_device_uri() override { return {}; }
+
+ private:
+  const bool shared_;
+};
+
+inline const Subject kMessageLinks[] = {
+    {"rdma", []() -> std::unique_ptr<Site> { return std::make_unique<MessageSite>(false); }, true},
+    {"rdma_shared", []() -> std::unique_ptr<Site> { return std::make_unique<MessageSite>(true); }, true},
+};
+
 inline const Subject kLinks[] = {
     {"uring", []() -> std::unique_ptr<Site> { return std::make_unique<KernelSite>("uring"); }, true},
     {"posix", []() -> std::unique_ptr<Site> { return std::make_unique<KernelSite>("posix"); }, true},
@@ -217,6 +240,8 @@ inline void Conformance::SetUp() {
   if (GetParam().kernel) {
     if (const auto why_not = driver_named(name).probe()) GTEST_SKIP() << name << ": " << *why_not;
   }
+  if (name == "rdma" && MessageSite::address() == nullptr)
+    GTEST_SKIP() << "NETSTOR_CONFORMANCE_RDMA does not say which address an RDMA device has here";
   site_ = GetParam().make();
 }
 

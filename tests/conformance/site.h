@@ -56,6 +56,8 @@ class Site {
   /// the one that it has.
   virtual std::string new_device_uri() = 0;
   virtual bool makes_devices() const { return true; }
+  /// Message links take their messages from one queue with the shard's others.
+  virtual bool shares_receives() const { return false; }
   /// The file behind the URI; empty when there is none.
   virtual std::string path_of(const std::string&) const { return {}; }
 
@@ -145,6 +147,7 @@ class Conformance : public testing::TestWithParam<Subject> {
  protected:
   void SetUp() override;
   Site& site() { return *site_; }
+  bool has_site() const { return site_ != nullptr; }
   Port& port(unsigned shard = 0) { return site_->port(shard); }
   bool wait(const std::function<bool()>& so) { return site_->wait(so); }
   void TearDown() override { site_.reset(); }

@@ -283,3 +283,7 @@ class Conformance(RdmaCase):
         """the driver contract, with netstord"""
         uri = self.uri(self.rdma_server("a=8MiB,store=memory"), "a")
         lab.check_conformance(self, "nvmerdma", uri)
+
+    def test_conformance_of_message_links(self):
+        """the contract of message links, with receives of their own and shared"""
+        lab.check_message_links(self, RDMA_ADDRESS)

@@ -98,12 +98,22 @@ def finish(child, limit_s=WAIT_S):
 
 def check_conformance(case, driver, uri):
     """The driver contract's tests (tests/conformance) hold for this disk, all of them."""
-    child = start(os.environ["NETSTOR_CONFORMANCE"], "--gtest_filter=*_disk0",
-                  env={**os.environ, "NETSTOR_CONFORMANCE_DISKS": f"{driver}={uri}"})
-    answer = finish(child, 120)
+    _conformance(case, "device_test", 18, "--gtest_filter=*_disk0",
+                 NETSTOR_CONFORMANCE_DISKS=f"{driver}={uri}")
+
+
+def check_message_links(case, address):
+    """And those of message links, for the RDMA device of this address."""
+    for program, least in (("message_link_test", 40), ("message_end_test", 30)):
+        _conformance(case, program, least, NETSTOR_CONFORMANCE_RDMA=address)
+
+
+def _conformance(case, program, least, *options, **more):
+    answer = finish(start(pathlib.Path(os.environ["NETSTOR_CONFORMANCE"]) / program, *options,
+                          env={**os.environ, **more}), 120)
     case.assertEqual(answer.code, 0, answer)
     passed = re.search(r"\[  PASSED  \] (\d+) tests", answer.out)
-    case.assertTrue(passed and int(passed[1]) >= 18, answer)
+    case.assertTrue(passed and int(passed[1]) >= least, answer)
 
 
 def call(*words, limit_s=WAIT_S, ok=True):

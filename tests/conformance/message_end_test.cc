@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+// The contract of message links (transports/message_link.h), for every driver that has them: how connections
+// are made and refused, and what comes home when they end.
+
+#include "tests/conformance/messages.h"
+
+#include <sys/mman.h>
+
+#include <cstring>
+
+namespace netstor::conformance {
+namespace {
+
+using std::chrono::milliseconds;
+
+// ---- The end.
+
+TEST_P(MessageLinks, CloseFirstCompletesEverything) {
+  connect();
+  const RemoteMemory remote = open(near_.piece(), true);
+  std::vector<Work*> all;
+  for (unsigned i = 0; i < 3; ++i) {
+    all.push_back(&submit(far(), Verb::write, far_.bytes(), remote));
+    all.push_back(&submit(far(), Verb::send, far_.bytes(500)));
+    if (i == 1) port(1).flush();  // the rest has not been the card's yet
+  }
+  auto& closed = keep<Counted<Op>>();
+  far().close(closed);
+  for (Work* const each : all) EXPECT_EQ(each->completions, 0U) << "completed inside close()";
+  ASSERT_TRUE(wait([&] { return closed.done(); }));
+  far_.link.reset();
+  site().turns(20);
+  for (Work* const each : all) {
+    EXPECT_EQ(each->completions, 1U);
+    EXPECT_LT(each->order, closed.order);
+    EXPECT_TRUE(each->result.ok || each->result.kind == ErrorKind::cancelled);
+  }
+  EXPECT_EQ(closed.completions, 1U);
+}
+
+TEST_P(MessageLinks, TellThePeerThatTheyWereClosed) {
+  for (const bool by_near : {true, false}) {
+    connect();
+    End& leaver = by_near ? near_ : far_;
+    End& stayer = by_near ? far_ : near_;
+    close(leaver);
+    ASSERT_TRUE(wait([&] { return stayer.ear.lost > 0; }));
+    EXPECT_TRUE(stayer.link->broken());
+    EXPECT_FALSE(stayer.ear.why.ok);
+    EXPECT_EQ(stayer.ear.why.kind, ErrorKind::disconnected);
+    Work& late = submit(*stayer.link, Verb::send, stayer.bytes(16));
+    ASSERT_TRUE(wait([&] { return late.done(); }));
+    EXPECT_FALSE(late.result.ok);
+    site().turns(50);
+    EXPECT_EQ(stayer.ear.lost, 1U);
+    EXPECT_EQ(leaver.ear.lost, 0U) << "who closes is not told of it";
+    close(stayer);
+    EXPECT_EQ(late.completions, 1U);
+    stayer.ear = Ear{};
+    listener_->close();
+    site().turns(5);
+  }
+}
+
+TEST_P(MessageLinks, BringEverythingHomeWhenThePeerGoes) {
+  connect();
+  const RemoteMemory remote = open(near_.piece(), false);
+  std::vector<Work*> all;
+  for (unsigned i = 0; i < 4; ++i) {
+    all.push_back(&submit(far(), Verb::read, far_.bytes(), remote));
+    all.push_back(&submit(far(), Verb::send, far_.bytes(64)));
+  }
+  port(1).flush();
+  close(near_);
+  ASSERT_TRUE(wait([&] { return far_.ear.lost == 1; }));
+  close(far_);
+  for (Work* const each : all) {
+    EXPECT_EQ(each->completions, 1U);
+    EXPECT_TRUE(each->result.ok || each->result.kind == ErrorKind::disconnected);
+  }
+}
+
+TEST_P(MessageLinks, LeaveMemoryAloneOnceTheyAreClosed) {
+  connect();
+  const RemoteMemory remote = open(near_.piece(), true);
+  for (unsigned i = 0; i < 4; ++i) submit(far(), Verb::write, far_.bytes(), remote);
+  port(1).flush();
+  close(near_);  // and the window with it
+  std::memset(near_.bytes().data(), 'x', kMemory);
+  ASSERT_TRUE(wait([&] { return far_.ear.lost == 1; }));
+  close(far_);
+  site().turns(50);
+  EXPECT_TRUE(Ear::text(near_.bytes()) == std::string(kMemory, 'x'));
+}
+
+TEST_P(MessageLinks, TellWhoObservesLaterThatThePeerHasGone) {
+  connect(false);
+  close(near_);
+  ASSERT_TRUE(wait([&] { return far().broken(); }));
+  observe(far_);
+  EXPECT_EQ(far_.ear.lost, 0U) << "inside observe()";
+  EXPECT_TRUE(wait([&] { return far_.ear.lost == 1; }));
+  site().turns(20);
+  EXPECT_EQ(far_.ear.lost, 1U);
+}
+
+TEST_P(MessageLinks, BreakOverAMessageThatNobodyWasThereToTake) {
+  connect(false);
+  observe(near_);
+  submit(near(), Verb::send, near_.bytes(64));
+  ASSERT_TRUE(wait([&] { return far().broken(); }));
+  observe(far_);
+  EXPECT_TRUE(wait([&] { return far_.ear.lost == 1; }));
+  EXPECT_TRUE(far_.ear.messages.empty());
+}
+
+TEST_P(MessageLinks, BreakOverAMessageLongerThanTheReceive) {
+  connect();
+  submit(near(), Verb::send, near_.bytes(kMessageBytes * 2));
+  ASSERT_TRUE(wait([&] { return far_.ear.lost == 1 && near_.ear.lost == 1; }));
+  EXPECT_TRUE(far_.ear.messages.empty());
+}
+
+TEST_P(MessageLinks, LiveWithoutOneAnother) {
+  connect();
+  End third;
+  third.fill(3);
+  ASSERT_TRUE(port().register_memory(third.bytes()).ok());
+  End fourth;
+  ASSERT_TRUE(port(1).register_memory(fourth.bytes()).ok());
+  std::swap(near_.link, third.link);
+  std::swap(far_.link, fourth.link);
+  third.link->observe(third.ear);
+  third.ear.link = third.link.get();
+  fourth.link->observe(fourth.ear);
+  fourth.ear.link = fourth.link.get();
+  listener_->close();
+  connect();
+  close(near_);
+  ASSERT_TRUE(wait([&] { return far_.ear.lost == 1; }));
+  submit(*third.link, Verb::send, third.bytes(64));
+  EXPECT_TRUE(wait([&] { return fourth.ear.messages.size() == 1; }));
+  EXPECT_EQ(fourth.ear.lost + third.ear.lost, 0U);
+  close(third);
+  close(fourth);
+  port().forget_memory(third.bytes());
+  port(1).forget_memory(fourth.bytes());
+}
+
+// ---- Connections.
+
+/// A card's connection manager may put zeroes behind it.
+bool begins_with(const MessageGreeting& greeting, std::string_view text) {
+  return Ear::text(greeting.view()).starts_with(text);
+}
+
+TEST_P(MessageLinks, BeginWithPrivateDataBothWays) {
+  Ticket ticket;
+  Dial& made = ask(ticket, "I am who I am");
+  EXPECT_TRUE(begins_with(messages(1).asked(ticket), "I am who I am"));
+  ASSERT_NO_FATAL_FAILURE(adopt(ticket));
+  observe(far_);
+  ASSERT_TRUE(wait([&] { return made.done(); }) && made.result.ok);
+  near_.link = std::move(made.link);
+  observe(near_);
+  EXPECT_TRUE(begins_with(far().greeting(), "I am who I am"));
+  EXPECT_TRUE(begins_with(near().greeting(), "welcome"));
+  EXPECT_TRUE(begins_with(made.greeting, "welcome"));
+  EXPECT_NE(near().peer().find(std::to_string(listener_->address().port)), std::string::npos)
+      << near().peer();
+  EXPECT_FALSE(far().peer().empty() || far().describe().empty());
+}
+
+TEST_P(MessageLinks, BeginWithAsMuchPrivateDataAsPromised) {
+  Ticket ticket;
+  const std::string most(kMessagePrivateMax, 'p');
+  Dial& made = ask(ticket, most);
+  EXPECT_TRUE(begins_with(messages(1).asked(ticket), most));
+  auto adopted = messages(1).adopt_messages(ticket, shape(), std::as_bytes(std::span(most)), {});
+  ASSERT_TRUE(adopted.ok()) << adopted.error();
+  far_.link = *std::move(adopted);
+  ASSERT_TRUE(wait([&] { return made.done(); }) && made.result.ok);
+  near_.link = std::move(made.link);
+  EXPECT_TRUE(begins_with(near().greeting(), most));
+}
+
+TEST_P(MessageLinks, RefuseWithAReason) {
+  Ticket ticket;
+  Dial& made = ask(ticket);
+  site().turns(5);
+  ASSERT_FALSE(made.done());
+  messages(1).refuse_messages(ticket, std::as_bytes(std::span(std::string_view("not you"))));
+  ASSERT_TRUE(wait([&] { return made.done(); }));
+  EXPECT_TRUE(!made.result.ok && made.link == nullptr);
+  EXPECT_EQ(made.result.kind, ErrorKind::disconnected);
+  EXPECT_EQ(made.result.native, ECONNREFUSED);
+  EXPECT_EQ(made.result.effect, Effect::none);
+  EXPECT_TRUE(begins_with(made.greeting, "not you"));
+}
+
+TEST_P(MessageLinks, RefuseWhereMemoryCouldNotBeRegistered) {
+  void* const forbidden = ::mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const MutableBytes memory(static_cast<std::byte*>(forbidden), 4096);
+  ASSERT_TRUE(port(1).register_memory(memory).ok()) << "what a card refuses is no error";
+  Ticket ticket;
+  Dial& made = ask(ticket);
+  const auto adopted = messages(1).adopt_messages(ticket, shape(), {},
+                                                  std::as_bytes(std::span(std::string_view("no memory"))));
+  port(1).forget_memory(memory);
+  ::munmap(forbidden, 4096);
+  ASSERT_FALSE(adopted.ok());
+  EXPECT_EQ(adopted.error().kind(), ErrorKind::exhausted);
+  EXPECT_GT(site().metrics(1).registrations_degraded, 0U);
+  ASSERT_TRUE(wait([&] { return made.done(); }));
+  EXPECT_EQ(made.result.native, ECONNREFUSED);
+  EXPECT_TRUE(begins_with(made.greeting, "no memory"));
+}
+
+TEST_P(MessageLinks, FailWhereNobodyListens) {
+  const Address address = listen();
+  listener_->close();
+  Dial& made = dial(address);
+  ASSERT_TRUE(wait([&] { return made.done(); }));
+  EXPECT_FALSE(made.result.ok);
+  EXPECT_EQ(made.result.kind, ErrorKind::disconnected);
+  EXPECT_EQ(made.result.effect, Effect::none);
+}
+
+TEST_P(MessageLinks, StopConnectingAtTheDeadline) {
+  auto& accept = keep<Counted<AcceptOp>>();
+  auto& made = keep<Dial>();
+  made.address = listen();
+  made.shape = shape();
+  made.deadline = site().now() + milliseconds(500);
+  ASSERT_EQ(listener_->submit(accept), Submit::accepted);
+  messages().connect_messages(made);
+  ASSERT_TRUE(wait([&] { return made.done() && accept.done(); }));
+  EXPECT_EQ(made.result.kind, ErrorKind::timed_out);
+  EXPECT_EQ(made.completions, 1U);
+  EXPECT_TRUE(made.link == nullptr);
+  // Who adopts what nobody waits for any more is told so, at once or a moment later.
+  auto adopted = messages(1).adopt_messages(accept.ticket, shape(), {}, {});
+  if (!adopted) return;
+  far_.link = *std::move(adopted);
+  observe(far_);
+  EXPECT_TRUE(wait([&] { return far_.ear.lost == 1; }));
+}
+
+TEST_P(MessageLinks, ListenersCompleteTheirAcceptAsCancelled) {
+  listen();
+  auto& accept = keep<Counted<AcceptOp>>();
+  auto& second = keep<Counted<AcceptOp>>();
+  ASSERT_EQ(listener_->submit(accept), Submit::accepted);
+  EXPECT_EQ(listener_->submit(second), Submit::full);
+  site().turns(5);
+  listener_->close();
+  EXPECT_FALSE(accept.done()) << "completed inside close()";
+  listener_.reset();
+  ASSERT_TRUE(wait([&] { return accept.done(); }));
+  EXPECT_EQ(accept.completions, 1U);
+  EXPECT_EQ(accept.result.kind, ErrorKind::cancelled);
+}
+
+TEST_P(MessageLinks, ListenersRefuseWhomNobodyAccepted) {
+  Dial& made = dial(listen());
+  site().wait([&, until = std::chrono::steady_clock::now() + milliseconds(300)] {
+    return std::chrono::steady_clock::now() > until;  // most likely it has knocked by then; right either way
+  });
+  EXPECT_FALSE(made.done());
+  listener_->close();
+  ASSERT_TRUE(wait([&] { return made.done(); }));
+  EXPECT_EQ(made.result.kind, ErrorKind::disconnected);
+}
+
+INSTANTIATE_TEST_SUITE_P(Drivers, MessageLinks, testing::ValuesIn(kMessageLinks), name_of);
+
+}  // namespace
+}  // namespace netstor::conformance
