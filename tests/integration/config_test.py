@@ -12,7 +12,6 @@ import ssl
 import struct
 import subprocess
 import sys
-import threading
 import time
 import unittest
 import urllib.request
@@ -322,13 +321,9 @@ class KeyFiles(Served):
     def connect(self, version, key, meanwhile):
         """The status of a Connect over TLS, with `meanwhile` between it and the handshake."""
         identity, psk = tls_keys.derive(key, 1, admin_support.HOST, NVME_NQN, version)
-        child = subprocess.Popen(["openssl", "s_client", "-quiet", "-tls1_3", "-connect",
-                                  f"127.0.0.1:{self.ports[0]}", "-psk_identity", identity, "-psk", psk],
-                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        timer = threading.Timer(60, child.kill)
-        timer.start()
-        try:
-            child.stdin.write(struct.pack("<BBBBI", 0, 0, 128, 0, 128) + bytes(120))
+        with tool_support.openssl("s_client", "-quiet", "-tls1_3", "-connect", f"127.0.0.1:{self.ports[0]}",
+                                  "-psk_identity", identity, "-psk", psk) as child:
+            child.stdin.write(tls_keys.ICREQ)
             child.stdin.flush()
             self.assertEqual(child.stdout.read(128)[:1], b"\1", "no ICResp")
             meanwhile()
@@ -337,12 +332,6 @@ class KeyFiles(Served):
             answer = child.stdout.read(24)
             self.assertEqual(answer[:1], b"\5", "no capsule")
             return struct.unpack_from("<H", answer, 22)[0] >> 1 & 0x7FF
-        finally:
-            timer.cancel()
-            child.kill()
-            child.wait()
-            child.stdin.close()
-            child.stdout.close()
 
     @unittest.skipIf(shutil.which("openssl") is None, "no openssl")
     def test_a_tls_key_has_to_hold_when_the_host_connects(self):

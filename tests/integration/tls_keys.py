@@ -7,6 +7,8 @@ import hmac
 import struct
 import zlib
 
+ICREQ = struct.pack("<BBBBI", 0, 0, 128, 0, 128) + bytes(120)
+
 
 def expand_label(hash_, secret, label, context):
     size = hash_().digest_size

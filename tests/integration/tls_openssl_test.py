@@ -3,25 +3,23 @@
 """NVMe/TCP over TLS against OpenSSL's own programs, which know keys and nothing of NVMe: s_client brings an
 ICReq to netstord, s_server hears the one of netstor."""
 import base64
+import contextlib
 import os
 import shutil
 import socket
-import struct
 import subprocess
 import sys
 import threading
 import unittest
 
 import tool_support as support
-from tls_keys import derive, interchange
+from tls_keys import ICREQ, derive, interchange
 from tool_support import NQN, Case, call
 
 HOST = "nqn.2026-01.org.example:host"
 SUBSYSTEM = f"{NQN}:a"
 DISCOVERY = "nqn.2014-08.org.nvmexpress.discovery"
-ICREQ = struct.pack("<BBBBI", 0, 0, 128, 0, 128) + bytes(120)
 PROGRAMS = None  # set by main
-WAIT_S = 60
 
 
 def free_port():
@@ -39,28 +37,19 @@ class OpenSsl(Case):
 
     def client(self, port, identity, key, said=ICREQ):
         """What a server answers to `said`, by s_client."""
-        words = ["openssl", "s_client", "-quiet", "-tls1_3", "-connect", f"127.0.0.1:{port}"]
+        words = ["s_client", "-quiet", "-tls1_3", "-connect", f"127.0.0.1:{port}"]
         if identity is not None:
             words += ["-psk_identity", identity, "-psk", key]
-        child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        timer = threading.Timer(WAIT_S, child.kill)
-        timer.start()
-        try:
-            child.stdin.write(said)
-            child.stdin.flush()
-            answer = os.read(child.stdout.fileno(), 128)
-            child.stdin.close()
+        with support.openssl(*words, stderr=subprocess.PIPE) as child:
+            answer = b""
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.write(said)
+                child.stdin.flush()
+                answer = os.read(child.stdout.fileno(), 128)
             if answer:
                 child.kill()  # it would wait for the server, which waits for a Connect
             child.wait()
             return answer, child.stderr.read().decode("utf-8", "replace")
-        except BrokenPipeError:
-            child.wait()
-            return b"", child.stderr.read().decode("utf-8", "replace")
-        finally:
-            timer.cancel()
-            child.stdout.close()
-            child.stderr.close()
 
     def serve(self, *more):
         keys = self.secret("tls-keys", f"{HOST} {interchange(self.KEY, 1)}\n")
@@ -101,18 +90,14 @@ class OpenSsl(Case):
         secret = bytes(range(32 if number == 1 else 48))
         identity, key = derive(secret, number, HOST, SUBSYSTEM)
         port = free_port()
-        words = ["openssl", "s_server", "-quiet", "-tls1_3", "-nocert", "-naccept", "1", "-accept",
+        words = ["s_server", "-quiet", "-tls1_3", "-nocert", "-naccept", "1", "-accept",
                  f"127.0.0.1:{port}", "-psk_identity", identity, "-ciphersuites", suite]
         if number == 1:
             words += ["-psk", key]
         else:
             # -psk is for SHA-256 alone; a session says its cipher.
             words += ["-psk_session", str(self.session(key))]
-        child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                 stderr=subprocess.STDOUT)
-        timer = threading.Timer(WAIT_S, child.kill)
-        timer.start()
-        try:
+        with support.openssl(*words, stderr=subprocess.STDOUT) as child:
             support.wait_until_listens(port)
             key_file = self.secret(f"key{number}", interchange(secret, number))
             answer = []
@@ -130,12 +115,6 @@ class OpenSsl(Case):
             host.join()
             self.assertIn(ICREQ[:8], heard, answer[0].err)
             self.assertNotIn("NVMeTLSkey", answer[0].err + answer[0].out)
-        finally:
-            timer.cancel()
-            child.kill()
-            child.wait()
-            child.stdin.close()
-            child.stdout.close()
 
     def session(self, key):
         """A session with this key in it, in the form of OpenSSL's files (SSL_SESSION_ASN1)."""

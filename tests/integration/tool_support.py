@@ -8,6 +8,7 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -44,6 +45,25 @@ def netstord(program, folder, volumes, port=0, end="terminate", more=()):
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+@contextlib.contextmanager
+def openssl(*words, stderr=subprocess.DEVNULL, limit_s=60):
+    """OpenSSL's program with pipes; it lives no longer than the block, nor than the limit."""
+    child = subprocess.Popen(["openssl", *map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=stderr)
+    timer = threading.Timer(limit_s, child.kill)
+    timer.start()
+    try:
+        yield child
+    finally:
+        timer.cancel()
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            with contextlib.suppress(BrokenPipeError):
+                if pipe is not None:
+                    pipe.close()
 
 
 def connections_to(port):
