@@ -382,12 +382,15 @@ Result<std::shared_ptr<grpc::ServerCredentials>> credentials_of(const ServiceOpt
   return credentials;
 }
 
-/// This thread, and all that it begins, interrupt none that runs: a shard has its core until it sleeps or its
-/// share is over. A lower share would keep operators out just when others keep the cores busy. A system that
-/// forbids it serves all the same.
+/// This thread, and all that it begins, interrupt none that runs (SCHED_BATCH), and a shard that wakes
+/// interrupts them (their nice value): it has its core until it sleeps or its share is over. A still lower
+/// share, or SCHED_IDLE, would keep operators out just when others keep the cores busy. A system that forbids
+/// it serves all the same.
 void give_way() {
+  constexpr int kNicer = 10;
   const sched_param none{};
   static_cast<void>(::sched_setscheduler(0, SCHED_BATCH, &none));
+  static_cast<void>(::nice(kNicer));  // of this thread alone: Linux keeps it for each
 }
 
 }  // namespace
