@@ -178,13 +178,13 @@ class InParts {
   Task<std::uint64_t> get() {
     const std::uint64_t part = call_.core->options().part_bytes;
     auto others = spawn(get_others(head_.future()));
-    auto getting = get_part(call_, key_, options_.offset, slice(into_, 0, part), options_, &first_told_);
-    Result<std::uint64_t> got = co_await std::move(getting);
+    first_ = spawn(get_part(call_, key_, options_.offset, slice(into_, 0, part), options_, &first_told_));
+    Result<std::uint64_t> got = co_await first_.join();
     if (!known_) head_.set(Error(ErrorKind::cancelled, "nobody said how large the object is"));
-    first_.set(got ? ok() : Result<void>(got.error()));
-    Result<void> rest = co_await others.join();
+    first_ended_.set(got ? ok() : Result<void>(got.error()));
+    Result<void> all = co_await others.join();
+    if (known_ && !all) co_return std::move(all).error();  // what failed before the rest was cancelled
     if (!got || !known_) co_return got;
-    NETSTOR_CHECK(std::move(rest));
     const ObjectInfo& last = first_told_.info;
     // Of the first part another try may have got another version.
     if (last.etag != version_.etag || last.version_id != version_.version_id ||
@@ -213,12 +213,16 @@ class InParts {
     const std::uint64_t count = (wanted_ + part - 1) / part;
     // The first has one of the places until it ends; if it fails, the others end, too.
     auto all = in_parallel(count, call_.core->options().parallel, [&](std::size_t i) {
-      if (i == 0) return until(first_.future());
-      const std::uint64_t at = i * part;
-      return get_exactly(call_, key_, options.offset + at, slice(into_, at, std::min(part, wanted_ - at)),
-                         options);
+      return i == 0 ? until(first_ended_.future()) : get_other(i * part, part, options);
     });
     co_return co_await std::move(all);
+  }
+  Task<void> get_other(std::uint64_t at, std::uint64_t part, const GetOptions& options) {
+    PieceList piece = slice(into_, at, std::min(part, wanted_ - at));
+    auto getting = get_exactly(call_, key_, options.offset + at, std::move(piece), options);
+    Result<void> got = co_await std::move(getting);
+    if (!got && first_.valid() && !first_.ready()) first_.cancel();
+    co_return got;
   }
   static Task<void> until(Future<void> ended) { co_return co_await std::move(ended); }
 
@@ -231,7 +235,8 @@ class InParts {
   std::uint64_t wanted_ = 0;
   bool known_ = false;
   Promise<void> head_;
-  Promise<void> first_;
+  Future<std::uint64_t> first_;
+  Promise<void> first_ended_;
 };
 
 /// get_object(), but for the comparison.

@@ -223,6 +223,15 @@ TEST_F(BucketStream, OtherPartsBeginWithTheHeadOfTheFirst) {
   EXPECT_EQ(ended.get().value(), ErrorKind::cancelled);
 }
 
+TEST_F(BucketStream, PartThatIsRefusedEndsTheFirst) {
+  ScriptedService parts([](const std::string& request) {
+    const std::size_t from = begin_of_range(request);
+    return from == 0 ? range_of_zeroes(0, "e").substr(0, kPart / 2) : answer("403 Forbidden", "");
+  });
+  const auto read = open(parts.url()).get("key", large_.bytes()).get();
+  EXPECT_EQ(read.error().kind(), ErrorKind::permission_denied) << read.error();
+}
+
 TEST_F(BucketStream, FirstPartThatIsAskedForAgainIsOfTheSameVersion) {
   for (const std::string again : {"a", "b"}) {
     std::atomic<bool> broken = false;
