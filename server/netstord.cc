@@ -264,6 +264,7 @@ std::optional<Failure> Server::start_admin() {
       .certificate_file = options_.admin_certificate,
       .key_file = options_.admin_key,
       .client_ca_file = options_.admin_client_ca,
+      .credentials = options_.credentials,
       .state = state_->path(),
       .io_driver = std::string(runtime_->io_driver()),
       .shards = options_.shards,
@@ -513,8 +514,9 @@ Exit Server::stop(Duration grace) {
 }
 
 int run(int argc, char** argv) {
-  const ParsedOptions parsed = parse_options(argc, argv, default_state());
+  ParsedOptions parsed = parse_options(argc, argv, default_state());
   if (parsed.exit) return *parsed.exit;
+  if (const char* const folder = std::getenv("CREDENTIALS_DIRECTORY")) parsed.options.credentials = folder;
   start_log(parsed.options.log_level, parsed.options.log_format);
   hold_signals();
   raise_descriptor_limit();

@@ -14,9 +14,9 @@ namespace {
 constexpr std::size_t kKeyBytesMax = 1 << 20;
 
 /// OpenSSL reads the key by itself; who else may is ours to look at.
-Result<void> check_key_file(const std::string& path) {
-  if (path.empty()) return ok();
-  auto text = store::read_secret_file(path, kKeyBytesMax);
+Result<void> check_key_file(const ServerOptions& options) {
+  if (options.s3_certificate_key.empty()) return ok();
+  auto text = store::read_secret_file(options.s3_certificate_key, kKeyBytesMax, options.credentials);
   if (!text) return std::move(text).error().with_context("--s3-key");
   wipe(std::as_writable_bytes(std::span(*text)));
   return ok();
@@ -26,11 +26,11 @@ Result<void> check_key_file(const std::string& path) {
 
 Result<void> BucketServer::open(const std::string& state, const ServerOptions& options) {
   keys_file_ = keys_file_of(state, options);
-  auto keys = s3server::Keys::read(keys_file_);
+  auto keys = s3server::Keys::read(keys_file_, options.credentials);
   if (!keys && keys.error().kind() == ErrorKind::not_found && options.s3_keys.empty()) {
     NETSTOR_CHECK_RETURN(s3server::Keys::make(keys_file_));
     keys_made_ = true;
-    keys = s3server::Keys::read(keys_file_);
+    keys = s3server::Keys::read(keys_file_, options.credentials);
   }
   if (!keys) return std::move(keys).error();
   keys_.emplace(*std::move(keys));
@@ -47,7 +47,7 @@ std::string BucketServer::keys_file_of(const std::string& state, const ServerOpt
 Result<std::shared_ptr<const tls::Context>> BucketServer::tls_of(const ServerOptions& options) {
   if (options.s3_certificate.empty() && options.s3_certificate_key.empty())
     return std::shared_ptr<const tls::Context>();
-  NETSTOR_CHECK_RETURN(check_key_file(options.s3_certificate_key));
+  NETSTOR_CHECK_RETURN(check_key_file(options));
   auto made = tls::Context::make({.role = tls::Role::server,
                                   .certificate_file = options.s3_certificate,
                                   .key_file = options.s3_certificate_key});

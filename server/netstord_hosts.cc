@@ -82,9 +82,9 @@ Result<std::vector<Host>> parse_lines(std::string_view text, std::string_view wh
 }
 
 template <class Hosts>
-Result<Hosts> read_lines(const std::string& path,
+Result<Hosts> read_lines(const std::string& path, const std::string& credentials,
                          Result<Hosts> (*parse)(std::string_view, std::string_view)) {
-  NETSTOR_TRY_RETURN(std::string text, store::read_secret_file(path, kFileBytesMax));
+  NETSTOR_TRY_RETURN(std::string text, store::read_secret_file(path, kFileBytesMax, credentials));
   auto hosts = parse(text, path);
   wipe(std::as_writable_bytes(std::span(text)));
   return hosts;
@@ -95,26 +95,20 @@ Result<Hosts> read_lines(const std::string& path,
 Result<std::vector<nvmf::HostSecrets>> parse_host_keys(std::string_view text, std::string_view what) {
   return parse_lines(text, what, &parse_secrets);
 }
-Result<std::vector<nvmf::HostSecrets>> read_host_keys(const std::string& path) {
-  return read_lines(path, &parse_host_keys);
-}
 
 Result<std::vector<nvmf::HostTlsKey>> parse_tls_keys(std::string_view text, std::string_view what) {
   return parse_lines(text, what, &parse_key);
-}
-Result<std::vector<nvmf::HostTlsKey>> read_tls_keys(const std::string& path) {
-  return read_lines(path, &parse_tls_keys);
 }
 
 Result<control::FileKeys> read_keys(const ServerOptions& options) {
   control::FileKeys keys;
   if (!options.host_keys.empty()) {
-    auto secrets = read_host_keys(options.host_keys);
+    auto secrets = read_lines(options.host_keys, options.credentials, &parse_host_keys);
     if (!secrets) return std::move(secrets).error().with_context("--host-keys");
     keys.secrets = *std::move(secrets);
   }
   if (!options.tls_keys.empty()) {
-    auto tls_keys = read_tls_keys(options.tls_keys);
+    auto tls_keys = read_lines(options.tls_keys, options.credentials, &parse_tls_keys);
     if (!tls_keys) return std::move(tls_keys).error().with_context("--tls-keys");
     keys.tls_keys = *std::move(tls_keys);
   }

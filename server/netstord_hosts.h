@@ -25,13 +25,10 @@ namespace netstor::server {
 
 /// invalid_argument names `what` and the line, never a secret.
 Result<std::vector<nvmf::HostSecrets>> parse_host_keys(std::string_view text, std::string_view what);
-/// permission_denied when others than the owner have rights to the file.
-Result<std::vector<nvmf::HostSecrets>> read_host_keys(const std::string& path);
-
 Result<std::vector<nvmf::HostTlsKey>> parse_tls_keys(std::string_view text, std::string_view what);
-Result<std::vector<nvmf::HostTlsKey>> read_tls_keys(const std::string& path);
 
-/// What the files of hosts' keys say; those of buckets are left as they are. Errors begin with the option.
+/// What the files of hosts' keys say; those of buckets are left as they are. Errors begin with the option:
+/// permission_denied when others than its owner have rights to a file.
 Result<control::FileKeys> read_keys(const ServerOptions& options);
 
 }  // namespace netstor::server

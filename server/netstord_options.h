@@ -44,6 +44,7 @@ struct BucketFlag {
 };
 
 struct ServerOptions {
+  std::string credentials;  ///< $CREDENTIALS_DIRECTORY, no option: store::read_secret_file says what for
   std::vector<Address> listen;
   std::vector<Address> listen_rdma;  ///< empty: no NVMe/RDMA
   std::string advertise;

@@ -52,8 +52,9 @@ Result<Reread> reread(int argc, char** argv, const Result<std::string>& default_
   if (fresh.tls != nullptr) fresh.complaint = tls::certificate_complaint(started.s3_certificate);
   NETSTOR_TRY_RETURN(fresh.keys, read_keys(started));
   if (!started.s3_listen.empty()) {
-    NETSTOR_TRY_RETURN(fresh.keys.access,
-                       s3server::Keys::read(BucketServer::keys_file_of(started.state, started)));
+    NETSTOR_TRY_RETURN(
+        fresh.keys.access,
+        s3server::Keys::read(BucketServer::keys_file_of(started.state, started), started.credentials));
   }
   fresh.options = std::move(now.options);
   return fresh;

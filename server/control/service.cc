@@ -369,7 +369,8 @@ Result<std::shared_ptr<grpc::ServerCredentials>> credentials_of(const ServiceOpt
                                      .key_file = options.key_file});
   if (!checked)
     return std::move(checked).error().with_context("--admin-cert, --admin-key, --admin-client-ca");
-  NETSTOR_TRY_RETURN(std::string key, store::read_secret_file(options.key_file, kFileBytesMax));
+  NETSTOR_TRY_RETURN(std::string key,
+                     store::read_secret_file(options.key_file, kFileBytesMax, options.credentials));
   NETSTOR_TRY_RETURN(std::string certificate,
                      store::read_small_file(options.certificate_file, kFileBytesMax));
   NETSTOR_TRY_RETURN(std::string authority, store::read_small_file(options.client_ca_file, kFileBytesMax));

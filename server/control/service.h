@@ -23,6 +23,7 @@ struct ServiceOptions {
   std::string certificate_file;   ///< PEM, its chain behind it
   std::string key_file;           ///< PEM; its mode has to be 0600
   std::string client_ca_file;     ///< PEM: who may have signed operators' certificates
+  std::string credentials;        ///< see store::read_secret_file
   std::string state;              ///< for people: the state directory
   std::string io_driver;
   unsigned shards = 1;

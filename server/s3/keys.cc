@@ -191,8 +191,8 @@ Result<Keys> Keys::parse(std::string_view text, std::string_view what) {
   return keys;
 }
 
-Result<Keys> Keys::read(const std::string& path) {
-  NETSTOR_TRY_RETURN(std::string text, store::read_secret_file(path, kFileBytesMax));
+Result<Keys> Keys::read(const std::string& path, const std::string& credentials) {
+  NETSTOR_TRY_RETURN(std::string text, store::read_secret_file(path, kFileBytesMax, credentials));
   auto keys = parse(text, path);
   wipe(std::as_writable_bytes(std::span(text)));
   return keys;

@@ -56,8 +56,9 @@ class Keys {
  public:
   /// `what` names the text in errors. Errors: invalid_argument with the line.
   static Result<Keys> parse(std::string_view text, std::string_view what);
-  /// Errors: not_found; permission_denied when others than its owner may read or write it; as parse().
-  static Result<Keys> read(const std::string& path);
+  /// Errors: not_found; permission_denied when others than its owner may read or write it (`credentials`:
+  /// see store::read_secret_file); as parse().
+  static Result<Keys> read(const std::string& path, const std::string& credentials = {});
   /// A new file, mode 0600, with one key that may do everything. Errors: already_exists, system errors.
   static Result<void> make(const std::string& path);
 

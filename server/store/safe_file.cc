@@ -64,12 +64,26 @@ Result<std::string> read_small_file(const std::string& path, std::size_t bytes_m
   return read_all(fd, path, bytes_max);
 }
 
-Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_max) {
+namespace {
+
+/// It is in there under its name, and not by a link that leads out.
+bool lies_in(const std::string& folder, const std::string& path, const struct stat& file) {
+  if (folder.empty()) return false;
+  const std::string there = folder + "/" + std::filesystem::path(path).filename().string();
+  struct stat facts {};
+  return ::lstat(there.c_str(), &facts) == 0 && facts.st_dev == file.st_dev && facts.st_ino == file.st_ino;
+}
+
+}  // namespace
+
+Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_max,
+                                     const std::string& credentials) {
   const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   struct stat facts {};
   if (fd.get() < 0 || ::fstat(fd.get(), &facts) != 0) return Error::system(errno, "read " + path);
   if (!S_ISREG(facts.st_mode)) return Error(ErrorKind::invalid_argument, path + ": not a file");
-  if ((facts.st_mode & 077) != 0) {
+  const mode_t others = facts.st_mode & 077;
+  if (others != 0 && !(others == S_IRGRP && lies_in(credentials, path, facts))) {
     return Error(ErrorKind::permission_denied,
                  path + ": holds secrets, and others than its owner have rights to it: chmod 600 it");
   }

@@ -28,8 +28,11 @@ class Descriptor {
 
 /// All of a small file; longer than `bytes_max`: invalid_argument.
 Result<std::string> read_small_file(const std::string& path, std::size_t bytes_max);
-/// The same for a file of secrets: permission_denied where others than its owner have rights to it.
-Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_max);
+/// The same for a file of secrets: permission_denied where others than its owner have rights to it. Of a file
+/// that lies in `credentials`, the folder that systemd made for this service ($CREDENTIALS_DIRECTORY), the
+/// group may read: so its mode shows the access list by which systemd lets the service, not the owner, read.
+Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_max,
+                                     const std::string& credentials = {});
 
 /// A new file with these bytes, synced. Errors: already_exists, system errors.
 Result<void> write_new_file(const std::string& path, std::string_view bytes);

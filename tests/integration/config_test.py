@@ -112,7 +112,7 @@ class Files(tool_support.Case):
 class Served(tool_support.Case):
     """A server that is told by a file, and tells a socket."""
 
-    def serve(self, text, *options):
+    def serve(self, text, *options, **env):
         self.conf = self.folder / "netstord.conf"
         self.conf.write_text(text)
         self.log = self.folder / "log"
@@ -127,7 +127,7 @@ class Served(tool_support.Case):
                 [OPTIONS.netstord, "--config", str(self.conf), "--state", str(self.folder / "state"),
                  "--listen", "127.0.0.1:0", "--port-file", str(ports), *map(str, options)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=output,
-                env={**os.environ, "NOTIFY_SOCKET": str(path)})
+                env={**os.environ, "NOTIFY_SOCKET": str(path), **env})
         self.addCleanup(self.child.wait, 60)
         self.addCleanup(self.child.kill)
         self.assertIn("READY=1", self.told())
@@ -283,6 +283,27 @@ class KeyFiles(Served):
             self.assertIn("nothing was changed", self.reload())
             comes(False, admin_support.OTHER, "old")
             comes(True, admin_support.HOST, "new")
+
+    def test_credentials_of_systemd_are_taken_as_it_hands_them_over(self):
+        folder = self.folder / "credentials"
+        folder.mkdir()
+        secret = admin_support.dhchap_secret(1)
+        keys = folder / "hosts"
+
+        def line(mode):
+            keys.unlink(missing_ok=True)
+            keys.write_text(f"{admin_support.HOST} {secret}\n")
+            keys.chmod(mode)
+        line(0o440)
+        refused = netstord("--host-keys", keys, "--state", self.folder / "state", "--listen", "127.0.0.1:0")
+        self.assertEqual(refused.returncode, 2, refused.stderr)
+        self.assertIn("chmod 600", refused.stderr)
+        self.serve("volume = v=1MiB,store=memory\n", "--host-keys", keys, CREDENTIALS_DIRECTORY=str(folder))
+        self.may(True, "info", self.volume(), "--host-nqn", admin_support.HOST, "--host-secret",
+                 self.secret("secret", secret))
+        self.assertIn("files of keys", self.reload())
+        line(0o444)
+        self.assertIn("chmod 600", self.reload())
 
     def test_keys_of_files_have_an_end(self):
         secret, key = admin_support.dhchap_secret(1), tls_keys.interchange(b"a" * 32, 1)

@@ -100,5 +100,32 @@ TEST_F(S3KeysFile, OthersMustNotReadIt) {
   EXPECT_EQ(Keys::read(folder).error().kind(), ErrorKind::invalid_argument);
 }
 
+// systemd's copies: 0440, where the group's bits are those of the access list's mask.
+TEST_F(S3KeysFile, OfACredentialTheGroupMayRead) {
+  const std::string credentials = folder + "/credentials";
+  ASSERT_TRUE(std::filesystem::create_directory(credentials));
+  const std::string inside = credentials + "/keys", link = credentials + "/link";
+  for (const std::string& each : {path, inside}) {
+    ASSERT_TRUE(Keys::make(each).ok());
+    ASSERT_EQ(::chmod(each.c_str(), 0440), 0);
+  }
+  std::filesystem::create_symlink(path, link);
+  const auto kind = [&](const std::string& file, const std::string& where) {
+    const auto read = Keys::read(file, where);
+    return read ? std::nullopt : std::optional(read.error().kind());
+  };
+  EXPECT_EQ(kind(inside, credentials), std::nullopt);
+  EXPECT_EQ(kind(credentials + "/../credentials/keys", credentials), std::nullopt);
+  for (const std::string& where : {std::string(), folder}) {
+    EXPECT_EQ(kind(inside, where), ErrorKind::permission_denied) << where;
+  }
+  EXPECT_EQ(kind(path, credentials), ErrorKind::permission_denied);
+  EXPECT_EQ(kind(link, credentials), ErrorKind::permission_denied);
+  for (const mode_t mode : {0460, 0450, 0444, 0404}) {
+    ASSERT_EQ(::chmod(inside.c_str(), mode), 0);
+    EXPECT_EQ(kind(inside, credentials), ErrorKind::permission_denied) << mode;
+  }
+}
+
 }  // namespace
 }  // namespace netstor::s3server
