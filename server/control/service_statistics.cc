@@ -93,7 +93,7 @@ void add_target(const std::vector<nvmf::ShardFacts>& shards, const std::vector<n
   each_kind(shards, &Counters::refused_connects, status_in(nvme::StatusDialect::fabrics),
             add_refusal(message, "nvme", "connect"));
   each_kind(
-      shards, &Counters::failed_authentications, [](nvme::AuthFailure why) { return nvme::to_string(why); },
+      shards, &Counters::failed_authentications, [](std::string_view why) { return why; },
       add_refusal(message, "nvme", "authentication"));
 }
 
@@ -103,9 +103,12 @@ void add_endpoint(const std::vector<s3server::ShardFacts>& shards,
   add_requests<s3server::Operation>(shards, before, "s3", message);
   message.set_s3_read_bytes(sum(shards, &Counters::bytes_out));
   message.set_s3_write_bytes(sum(shards, &Counters::bytes_in));
-  const auto name = [](s3::ErrorCode code) { return s3::to_string(code); };
-  each_kind(shards, &Counters::errors, name, add_error(message, "s3"));
-  each_kind(shards, &Counters::failed_authentications, name, add_refusal(message, "s3", "authentication"));
+  each_kind(
+      shards, &Counters::errors, [](s3::ErrorCode code) { return s3::to_string(code); },
+      add_error(message, "s3"));
+  each_kind(
+      shards, &Counters::failed_authentications, [](std::string_view code) { return code; },
+      add_refusal(message, "s3", "authentication"));
 }
 
 }  // namespace

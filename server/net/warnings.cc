@@ -35,8 +35,9 @@ std::array<std::uint64_t, Warnings::kKinds> Warnings::counts() const {
 }
 
 std::string_view to_string(Warnings::Kind kind) noexcept {
-  constexpr std::string_view kNames[] = {"accept", "connections_max", "refused_host", "protocol",
-                                         "digest", "lost_host",       "store",        "slow"};
+  constexpr std::string_view kNames[] = {"accept",        "connections_max", "refused_host", "protocol",
+                                         "digest",        "lost_host",       "store",        "slow",
+                                         "refused_client"};
   static_assert(std::size(kNames) == Warnings::kKinds);
   return kNames[static_cast<std::size_t>(kind)];
 }

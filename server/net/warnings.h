@@ -26,7 +26,8 @@ class Warnings {
     digest,
     lost_host,
     store,
-    slow
+    slow,
+    refused_client  ///< of buckets
   };
   /// `line` is printable; `left_out`: how many of the kind were not said since the last one.
   using Write = std::function<void(Kind kind, const std::string& line, std::uint64_t left_out)>;
@@ -41,7 +42,7 @@ class Warnings {
   }
 
   /// How often each kind happened, said or left out; by Kind.
-  static constexpr std::size_t kKinds = 8;
+  static constexpr std::size_t kKinds = 9;
   std::array<std::uint64_t, kKinds> counts() const;
 
  private:

@@ -75,8 +75,9 @@ class Connection : public nvme::TargetOwner {
   virtual void begin(TlsUse tls) = 0;
   /// No Connect came in time.
   virtual void never_began() {}
-  /// What the host showed already, if anything, is of the names that its Connect says; counts when not.
-  virtual bool fits_key(const nvme::ConnectData& data) = 0;
+  /// Why the host may not connect by the names that its Connect says, for what it showed below, or did not;
+  /// nothing: it may.
+  virtual std::optional<TlsRefusal> refusal_of_tls(const nvme::ConnectData& data) = 0;
   /// Hands what the queue has to say to the link. From the run queue; not when the connection is closing.
   virtual void flush() = 0;
   /// link_closed() when the link has let go of everything.
@@ -130,7 +131,7 @@ class Connection : public nvme::TargetOwner {
   void obey(nvme::PropertyEffect effect);
   Task<void> write_back();
   void drop_events();
-  void warn_of_refusal(const nvme::ConnectData& data, nvme::Status status);
+  void warn_of_refusal(const nvme::ConnectData& data, nvme::Status status, std::string_view more = {});
 
   // connection_auth.cc
   bool let_in() const noexcept { return examiner_ == nullptr || authenticated_; }
@@ -139,6 +140,7 @@ class Connection : public nvme::TargetOwner {
   void authenticate(nvme::TargetRequest& request);
   Task<void> examine(nvme::TargetRequest& request);
   void tell_of_examination();
+  void tell_of_no_authentication();
 
   // connection_count.cc
   void begin_count(const nvme::TargetRequest& request);
@@ -171,6 +173,7 @@ class Connection : public nvme::TargetOwner {
   HostedController* hosted_ = nullptr;                // on admin queues
   std::unique_ptr<nvme::DhChapController> examiner_;  // of hosts that have to prove who they are
   bool examining_ = false;                            // the examiner is the helper thread's
+  bool examined_ = false;                             // the host said something to the examiner
   bool authenticated_ = false;
   Time authentication_deadline_ = Time::max();
   std::uint16_t qid_ = 0;

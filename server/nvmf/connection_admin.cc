@@ -17,9 +17,10 @@ using nvme::TargetRequest;
 
 void Connection::connect(TargetRequest& request, const nvme::Connect& connect,
                          const nvme::ConnectData& data) {
-  if (!fits_key(data)) {
+  if (const auto why = refusal_of_tls(data)) {
+    ++shard_.counters().refused_tls[*why];
     const nvme::Status status = nvme::refused(nvme::FabricsStatus::connect_invalid_host);
-    warn_of_refusal(data, status);
+    warn_of_refusal(data, status, to_string(*why));
     return queue_.refuse(request, status, {});
   }
   if (!fits(connect)) {
@@ -88,12 +89,13 @@ Task<void> Connection::connect_io(TargetRequest& request, nvme::Connect connect,
   co_return ok();
 }
 
-void Connection::warn_of_refusal(const nvme::ConnectData& data, nvme::Status status) {
+void Connection::warn_of_refusal(const nvme::ConnectData& data, nvme::Status status, std::string_view more) {
   ++shard_.counters().refused_connects[Counters::kind_of(status)];
   shard_.warn(net::Warnings::Kind::refused_host, [&] {
     return std::string(peer()) + ": host " + std::string(data.hostnqn.view()) + " was refused by " +
            std::string(data.subnqn.view()) + ": " +
-           std::string(to_string(status, nvme::StatusDialect::fabrics));
+           std::string(to_string(status, nvme::StatusDialect::fabrics)) +
+           (more.empty() ? "" : " (TLS: " + std::string(more) + ")");
   });
 }
 

@@ -69,6 +69,7 @@ Task<void> Connection::examine(TargetRequest& request) {
   IoRequest& io = io_[request.slot];
   const bool had_failed = examiner_->failed();
   const bool said = request.plan.to_controller != 0;
+  examined_ = examined_ || said;
   std::vector<std::byte> message;
   if (said) {
     message = payload_of(request);
@@ -104,10 +105,19 @@ Task<void> Connection::examine(TargetRequest& request) {
 }
 
 void Connection::tell_of_examination() {
-  ++shard_.counters().failed_authentications[examiner_->failure()];
+  const std::string_view why = to_string(examiner_->failure());
+  ++shard_.counters().failed_authentications[why];
+  shard_.warn(net::Warnings::Kind::refused_host, [this, why] {
+    return std::string(peer()) + ": host " + host_nqn_ + " did not authenticate to " +
+           std::string(subsystem_->nqn()) + ": " + std::string(why);
+  });
+}
+
+void Connection::tell_of_no_authentication() {
+  ++shard_.counters().failed_authentications[kNoAuthentication];
   shard_.warn(net::Warnings::Kind::refused_host, [this] {
-    return std::string(peer()) + ": a host did not authenticate to " + std::string(subsystem_->nqn()) + ": " +
-           std::string(to_string(examiner_->failure()));
+    return std::string(peer()) + ": host " + host_nqn_ + " did not begin to authenticate to " +
+           std::string(subsystem_->nqn()) + ", and has to";
   });
 }
 

@@ -107,10 +107,9 @@ std::uint32_t RdmaConnection::in_capsule_bytes(bool admin, std::uint32_t offered
 }
 
 // There is no TLS here: a host that has a key, and so has to use it, is refused.
-bool RdmaConnection::fits_key(const nvme::ConnectData& data) {
-  const bool fits = shard().may_connect_plain(data.subnqn.view(), data.hostnqn.view());
-  if (!fits) ++shard().counters().refused_tls[TlsRefusal::missing];
-  return fits;
+std::optional<TlsRefusal> RdmaConnection::refusal_of_tls(const nvme::ConnectData& data) {
+  if (shard().may_connect_plain(data.subnqn.view(), data.hostnqn.view())) return std::nullopt;
+  return TlsRefusal::missing;
 }
 
 std::byte* RdmaConnection::connect_memory(unsigned number) noexcept {

@@ -34,7 +34,7 @@ class RdmaConnection final : public Connection, nvme::rdma::TargetCard, MessageO
 
   // Connection
   void begin(TlsUse) override {}
-  bool fits_key(const nvme::ConnectData& data) override;
+  std::optional<TlsRefusal> refusal_of_tls(const nvme::ConnectData& data) override;
   void flush() override;
   void close_link() override { link_->close(closed_); }
   bool reads_are_copied() const noexcept override { return true; }

@@ -25,8 +25,8 @@ TcpConnection::TcpConnection(TargetShard& shard, std::uint64_t id, std::unique_p
 }
 
 void TcpConnection::begin(TlsUse tls) {
-  if (tls == TlsUse::offered) return look_at_first_byte();
-  if (tls == TlsUse::required) begin_tls();
+  tls_use_ = tls;
+  if (tls != TlsUse::none) return look_at_first_byte();
   receive();
 }
 

@@ -19,7 +19,7 @@ class TcpConnection final : public Connection {
  private:
   void begin(TlsUse tls) override;
   void never_began() override { tell_of_handshake(); }
-  bool fits_key(const nvme::ConnectData& data) override;
+  std::optional<TlsRefusal> refusal_of_tls(const nvme::ConnectData& data) override;
   void flush() override;
   void close_link() override { link_->close(&closed_); }
   bool busy_sending() const noexcept override { return sending_; }
@@ -34,6 +34,7 @@ class TcpConnection final : public Connection {
   void saw_first_byte();
   void begin_tls();
   void tell_of_handshake();
+  void tell_of_refusal(TlsRefusal why, std::string_view text);
   void receive();
   void receive_rest();
   void received();
@@ -43,6 +44,7 @@ class TcpConnection final : public Connection {
 
   nvme::tcp::TargetQueue queue_;
   std::unique_ptr<Link> link_;
+  TlsUse tls_use_ = TlsUse::none;
   TlsLink* tls_ = nullptr;  // link_, when it is one
   bool sending_ = false;
   bool receiving_ = false;

@@ -22,7 +22,7 @@ std::string_view to_string(TlsRefusal why) noexcept {
   return kNames[static_cast<std::size_t>(why)];
 }
 
-// Where both are spoken, the host's first byte says which it is; it is looked at and left in the stream.
+// The host's first byte says what it speaks; it is looked at and left in the stream.
 void TcpConnection::look_at_first_byte() {
   recv_pieces_[0] = {.iov_base = batch_.header(), .iov_len = 1};
   recv_.pieces = recv_pieces_;
@@ -35,7 +35,12 @@ void TcpConnection::look_at_first_byte() {
 
 void TcpConnection::saw_first_byte() {
   recv_.peek = false;
-  if (*static_cast<const std::byte*>(recv_pieces_[0].iov_base) == kTlsHandshake) begin_tls();
+  const bool secure = *static_cast<const std::byte*>(recv_pieces_[0].iov_base) == kTlsHandshake;
+  if (!secure && tls_use_ == TlsUse::required) {
+    tell_of_refusal(TlsRefusal::missing, "it came without TLS");
+    return end();
+  }
+  if (secure) begin_tls();
   receive();
 }
 
@@ -50,35 +55,44 @@ void TcpConnection::begin_tls() {
 
 // A handshake that came to nothing, told apart from a connection that just ended.
 void TcpConnection::tell_of_handshake() {
-  if (tls_ == nullptr || tls_->session().established()) return;
+  if (tls_ == nullptr) {
+    if (tls_use_ == TlsUse::required) tell_of_refusal(TlsRefusal::broken, "it said nothing");
+    return;
+  }
   const tls::Session& session = tls_->session();
+  if (session.established()) return;
   const bool denied = session.failure().kind == ErrorKind::permission_denied;
-  ++shard().counters().refused_tls[denied && session.key_offered() ? TlsRefusal::key
-                                   : denied                        ? TlsRefusal::no_key
-                                                                   : TlsRefusal::broken];
+  tell_of_refusal(denied && session.key_offered() ? TlsRefusal::key
+                  : denied                        ? TlsRefusal::no_key
+                                                  : TlsRefusal::broken,
+                  tls_->failure().empty() ? "TLS: it went away" : tls_->failure());
+}
+
+// The name is what the host says of itself.
+void TcpConnection::tell_of_refusal(TlsRefusal why, std::string_view text) {
+  ++shard().counters().refused_tls[why];
   shard().warn(net::Warnings::Kind::refused_host, [&] {
-    std::string text(link_->peer());
-    text += ": a host was not let in: " + (tls_->failure().empty() ? "TLS: it went away" : tls_->failure());
-    return text;
+    const auto names = tls_ != nullptr ? nvme::parse_tls_identity(tls_->session().identity()) : std::nullopt;
+    return std::string(link_->peer()) + ": " + (names ? "host " + names->host_nqn : "a host") +
+           " was not let in: " + std::string(text);
   });
 }
 
 // NVMe TCP Transport 1.1, section 3.6.1: the key that was used is of one host and one subsystem. It is looked
 // up once more: between handshake and Connect it may have been taken away, replaced, or come to its end.
-bool TcpConnection::fits_key(const nvme::ConnectData& data) {
+std::optional<TlsRefusal> TcpConnection::refusal_of_tls(const nvme::ConnectData& data) {
   if (tls_ == nullptr) {
-    const bool fits = shard().may_connect_plain(data.subnqn.view(), data.hostnqn.view());
-    if (!fits) ++shard().counters().refused_tls[TlsRefusal::missing];
-    return fits;
+    if (shard().may_connect_plain(data.subnqn.view(), data.hostnqn.view())) return std::nullopt;
+    return TlsRefusal::missing;
   }
   const tls::Session& session = tls_->session();
   const auto names = nvme::parse_tls_identity(session.identity());
   const bool own =
       names && names->host_nqn == data.hostnqn.view() && names->subsystem_nqn == data.subnqn.view();
+  if (!own) return TlsRefusal::other_host;
   tls::PreSharedKey now;
-  const bool holds = own && shard().tls_keys().find(session.identity(), now) && session.proved_by(now.key);
-  if (!holds) ++shard().counters().refused_tls[own ? TlsRefusal::key : TlsRefusal::other_host];
-  return holds;
+  const bool holds = shard().tls_keys().find(session.identity(), now) && session.proved_by(now.key);
+  return holds ? std::nullopt : std::optional(TlsRefusal::key);
 }
 
 }  // namespace netstor::nvmf

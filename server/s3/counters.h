@@ -16,6 +16,9 @@ namespace netstor::s3server {
 
 inline constexpr std::size_t kOperations = static_cast<std::size_t>(Operation::not_implemented) + 1;
 
+/// Refused, and had no signature at all.
+inline constexpr std::string_view kUnsigned = "missing";
+
 struct Counters {
   /// Buckets that are counted by name; the others' requests are counted with the rest alone.
   static constexpr std::size_t kBucketsMax = 1000;
@@ -36,7 +39,8 @@ struct Counters {
   std::uint64_t rdma_refused = 0;  ///< sessions and tokens declined or refused, transfers that failed
   /// A kind costs an allocation the first time it happens.
   std::map<s3::ErrorCode, std::uint64_t> errors{};
-  std::map<s3::ErrorCode, std::uint64_t> failed_authentications{};
+  /// By the name of the code, and kUnsigned.
+  std::map<std::string_view, std::uint64_t> failed_authentications{};
   std::map<std::string, net::Traffic, std::less<>> buckets{};  ///< of those that are there
 };
 

@@ -67,6 +67,7 @@ Task<void> Exchange::run() {
   }
   if (connection_.gone()) co_return ok();
   if (!done) {
+    if (!signed_ && code_of(done.error()) == ErrorCode::access_denied) tell_of_refusal(kUnsigned, {});
     if (replied_) {
       code_ = code_of(done.error());
       connection_.abandon();
@@ -85,12 +86,22 @@ Task<void> Exchange::run() {
 
 Result<void> Exchange::begin() {
   NETSTOR_TRY_RETURN(route_, route(connection_.request(), shard_.config().domain));
-  if (auto known = authenticate(); !known) {
-    ++shard_.counters().failed_authentications[code_of(known.error())];
-    return known;
-  }
+  NETSTOR_CHECK_RETURN(authenticate());
   NETSTOR_CHECK_RETURN(authorize());
   return examine_token();
+}
+
+void Exchange::tell_of_refusal(std::string_view why, std::string_view access_key_id) {
+  ++shard_.counters().failed_authentications[why];
+  shard_.warn(net::Warnings::Kind::refused_client, [&] {
+    constexpr std::size_t kIdBytesMost = 128;  // no id that is somebody's is longer
+    std::string text(connection_.peer());
+    text += ": " + std::string(to_string(route_.operation)) + " of " + route_.bucket + " was refused: ";
+    if (why == kUnsigned) return text + "it has no signature";
+    text += std::string(why) + ", ";
+    if (access_key_id.empty()) return text + "of no access key";
+    return text + "access key " + std::string(access_key_id.substr(0, kIdBytesMost));
+  });
 }
 
 // Who asks. A signature that is there has to be right, even where nobody asks for one.
@@ -107,8 +118,12 @@ Result<void> Exchange::authenticate() {
     payload_hash_ = fields().value("x-amz-content-sha256");
     return ok();
   }
-  const auto refused = [](const s3::Fault& fault) { return refusal(fault.code, std::string(fault.text)); };
+  signed_ = true;
   s3::Authorization said;
+  const auto refused = [&](const s3::Fault& fault) {
+    tell_of_refusal(to_string(fault.code), said.access_key_id);
+    return refusal(fault.code, std::string(fault.text));
+  };
   if (const auto fault = s3::parse_authorization(request, said)) return refused(*fault);
   if (const auto fault = s3::check_time(said, EndpointShard::wall_now())) return refused(*fault);
   const std::string_view region = shard_.config().region;

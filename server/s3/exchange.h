@@ -50,6 +50,8 @@ class Exchange {
   // exchange.cc
   Result<void> begin();
   Result<void> authenticate();
+  /// Who is not let in for what is, or is not, said of who asks: counts and logs it. `why`: as it is counted.
+  void tell_of_refusal(std::string_view why, std::string_view access_key_id);
   Result<void> authorize() const;
   [[nodiscard]] bool may(Right right, std::string_view bucket, std::string_view key) const;
   Task<void> dispatch();
@@ -127,6 +129,7 @@ class Exchange {
   std::string request_id_;
   Route route_;
   std::shared_ptr<const User> user_;  // null: anonymous; keeps the keys of its time
+  bool signed_ = false;               // it claims to be somebody's
   std::string payload_hash_;          // x-amz-content-sha256 as it was signed
   std::optional<s3::ChunkSigner> chunk_signer_;
   std::optional<s3::RdmaToken> token_;  // the payload goes by RDMA

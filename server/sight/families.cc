@@ -132,9 +132,9 @@ void write_target(Exposition& out, const std::vector<nvmf::ShardFacts>& shards,
              "Connect commands refused, by status.");
   by_kind(out, shards, &nvmf::Counters::refused_connects, "status", connect_status);
   out.family("netstor_nvme_authentications_failed_total", Exposition::counter,
-             "DH-HMAC-CHAP exchanges in which a host did not prove itself, by reason.");
+             "Queues whose host had to prove itself (DH-HMAC-CHAP) and did not, by reason.");
   by_kind(out, shards, &nvmf::Counters::failed_authentications, "reason",
-          [](nvme::AuthFailure why) { return nvme::to_string(why); });
+          [](std::string_view why) { return why; });
   out.family("netstor_nvme_tls_refused_total", Exposition::counter,
              "Connections of volumes that did not come about for what TLS or its keys said, by reason.");
   by_kind(out, shards, &nvmf::Counters::refused_tls, "reason",
@@ -193,10 +193,11 @@ void write_endpoint(Exposition& out, const std::vector<s3server::ShardFacts>& sh
   out.family("netstor_s3_errors_total", Exposition::counter, "Requests answered with an error, by code.");
   by_kind(out, shards, &s3server::Counters::errors, "code",
           [](s3::ErrorCode code) { return s3::to_string(code); });
-  out.family("netstor_s3_authentications_failed_total", Exposition::counter,
-             "Requests whose signature (SigV4) was not accepted, by code.");
+  out.family(
+      "netstor_s3_authentications_failed_total", Exposition::counter,
+      "Requests whose signature (SigV4) was not accepted, by code; missing: that had none and needed one.");
   by_kind(out, shards, &s3server::Counters::failed_authentications, "code",
-          [](s3::ErrorCode code) { return s3::to_string(code); });
+          [](std::string_view code) { return code; });
   out.family("netstor_s3_lost_total", Exposition::counter,
              "Requests whose client went away before the end of the answer.");
   out.sample({}, sum(shards, [](const auto& each) { return each.lost; }));

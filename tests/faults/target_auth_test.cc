@@ -130,7 +130,7 @@ TEST_F(AuthFault, AHostWithoutASecretFailsAsOneWithAWrongOne) {
   std::uint64_t counted = 0;
   const auto all = server.target->observe().get().value();
   for (const nvmf::ShardFacts& facts : all) {
-    const auto found = facts.counters.failed_authentications.find(AuthFailure::failed);
+    const auto found = facts.counters.failed_authentications.find(to_string(AuthFailure::failed));
     if (found != facts.counters.failed_authentications.end()) counted += found->second;
   }
   EXPECT_EQ(counted, 1u);

@@ -93,7 +93,8 @@ TEST_F(Authentication, ProvesTheServerToo) {
 TEST_F(Authentication, RefusesTheRest) {
   start(std::string(kHost) + " " + secret_text(1) + "\n");
   expect_denied(open(secret_text(2)), "the controller refused host nqn.2026-01.org.example:host");
-  EXPECT_TRUE(server->logs("a host did not authenticate to nqn.2026-01.io.netstor:default"));
+  EXPECT_TRUE(server->logs(
+      "host nqn.2026-01.org.example:host did not authenticate to nqn.2026-01.io.netstor:default"));
   expect_denied(open({}), "host_secret is empty");
   expect_denied(open(secret_text(1), secret_text(2)), "");  // this server has nothing to prove itself by
   expect_denied(open(secret_text(1), {}, "nqn.2026-01.org.example:other"), "");

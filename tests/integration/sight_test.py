@@ -17,7 +17,9 @@ import unittest
 import urllib.error
 import urllib.request
 
+import admin_support
 import stuck_thread
+import tls_keys
 import tool_support
 from tool_support import NQN, READY_SECONDS, call
 
@@ -92,6 +94,7 @@ class Server:
                 raise RuntimeError(f"netstord did not become ready: {self.log.read_text()}")
             time.sleep(0.02)
         nvme, s3, self.port = map(int, ports.read_text().split())
+        self.nvme_port = nvme
         self.volume = f"nvme+tcp://127.0.0.1:{nvme}/{NQN}:v"
         self.s3_port = s3
         self.bucket = f"http://127.0.0.1:{s3}/photos"
@@ -279,6 +282,71 @@ class Sight(unittest.TestCase):
         refused = scrape.sum("netstor_nvme_connects_refused_total")
         self.assertGreater(refused, 0)
         self.assertEqual(scrape.sum("netstor_warnings_total", kind="refused_host"), refused)
+
+    def secret_file(self, text):
+        file = tempfile.NamedTemporaryFile("w", prefix="netstor-sight-")  # mode 0600
+        self.addCleanup(file.close)
+        file.write(text + "\n")
+        file.flush()
+        return file.name
+
+    def test_who_shows_no_credentials_is_counted_and_named(self):
+        secret = admin_support.dhchap_secret(1)
+        server = self.serve("--host-keys", self.secret_file(f"{admin_support.HOST} {secret}"), "--bucket",
+                            "private")
+        private = f"http://127.0.0.1:{server.s3_port}/private/a"
+        self.assertEqual(request("GET", private)[0], 403)
+        self.assertEqual(request("GET", server.bucket + "/none")[0], 404)
+        stranger = {"AWS_ACCESS_KEY_ID": "STRANGERS0KEY", "AWS_SECRET_ACCESS_KEY": "strangers-secret-key"}
+        self.assertEqual(call(OPTIONS.tool, "ls", "s3://private", "--endpoint-url",
+                              f"http://127.0.0.1:{server.s3_port}", env=stranger).code, 1)
+        self.assertEqual(call(OPTIONS.tool, "info", server.volume, "--host-nqn", admin_support.HOST).code, 1)
+        wrong = self.secret_file(admin_support.dhchap_secret(2))
+        self.assertEqual(call(OPTIONS.tool, "info", server.volume, "--host-nqn", admin_support.OTHER,
+                              "--host-secret", wrong).code, 1)
+        nvme = "netstor_nvme_authentications_failed_total"
+        self.eventually(lambda: server.scrape().sum(nvme, reason="missing"), "no host without a secret")
+        scrape = server.scrape()
+        s3 = "netstor_s3_authentications_failed_total"
+        self.assertEqual(scrape.sum(s3, code="missing"), 1)
+        self.assertEqual(scrape.sum(s3, code="InvalidAccessKeyId"), 1)
+        self.assertEqual(scrape.sum("netstor_warnings_total", kind="refused_client"), 2)
+        self.assertEqual(scrape.sum("netstor_warnings_total", kind="refused_host"), scrape.sum(nvme))
+        # Of each kind a line a second at most: the first ones are there, and no secret is.
+        log = server.log.read_text()
+        self.assertIn("GetObject of private was refused: it has no signature", log)
+        self.assertIn(f"host {admin_support.HOST} did not begin to authenticate", log)
+        for each in (secret, "strangers-secret-key", pathlib.Path(wrong).read_text().strip()):
+            self.assertNotIn(each, log)
+
+    def test_who_comes_with_a_wrong_key_is_named(self):
+        secret = admin_support.dhchap_secret(1)
+        server = self.serve("--host-keys", self.secret_file(f"{admin_support.HOST} {secret}"))
+        stranger = {"AWS_ACCESS_KEY_ID": "STRANGERS0KEY", "AWS_SECRET_ACCESS_KEY": "strangers-secret-key"}
+        call(OPTIONS.tool, "ls", "s3://photos", "--endpoint-url", f"http://127.0.0.1:{server.s3_port}",
+             env=stranger)
+        wrong = self.secret_file(admin_support.dhchap_secret(2))
+        call(OPTIONS.tool, "info", server.volume, "--host-nqn", admin_support.OTHER, "--host-secret", wrong)
+        log = server.log.read_text()
+        self.assertIn("was refused: InvalidAccessKeyId, access key STRANGERS0KEY", log)
+        self.assertIn(f"host {admin_support.OTHER} did not authenticate to {NQN}:v", log)
+
+    def test_hosts_without_tls_are_counted_where_it_has_to_be(self):
+        key = tls_keys.interchange(b"k" * 32, 1)
+        server = self.serve("--tls-keys", self.secret_file(f"{admin_support.HOST} {key}"))
+        refused = "netstor_nvme_tls_refused_total"
+        self.assertEqual(call(OPTIONS.tool, "info", server.volume, "--host-nqn", admin_support.HOST).code, 1)
+        self.eventually(lambda: server.scrape().sum(refused, reason="missing"), "no host without TLS")
+        self.assertIn("a host was not let in: it came without TLS", server.log.read_text())
+        before = server.scrape().sum(refused, reason="missing")
+        with socket.create_connection(("127.0.0.1", server.nvme_port)):
+            pass
+        self.eventually(lambda: server.scrape().sum(refused, reason="broken"), "no host that said nothing")
+        self.assertEqual(server.scrape().sum(refused, reason="missing"), before)
+        other = self.secret_file(tls_keys.interchange(b"o" * 32, 1))
+        self.assertEqual(call(OPTIONS.tool, "info", server.volume, "--host-nqn", admin_support.HOST,
+                              "--tls-key", other).code, 1)
+        self.eventually(lambda: server.scrape().sum(refused, reason="key"), "no host with another key")
 
     def test_health_and_readiness(self):
         server = self.serve("--grace-s", "20")

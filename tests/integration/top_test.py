@@ -29,7 +29,10 @@ def scrape(looks):
     lines = ['netstor_build_info{version="9.8.7",io_driver="uring"} 1', "netstor_ready 1",
              f"process_start_time_seconds {time.time() - 7300}", f"process_cpu_seconds_total {looks * 0.5}",
              "process_resident_memory_bytes 104857600", "netstor_state_free_bytes 1073741824",
-             f'netstor_warnings_total{{kind="store"}} {looks}']
+             f'netstor_warnings_total{{kind="store"}} {looks}',
+             f'netstor_nvme_tls_refused_total{{reason="missing"}} {looks * 5}',
+             'netstor_s3_authentications_failed_total{code="ExpiredToken"} 3',
+             'netstor_reloads_total{outcome="failed"} 1', "netstor_reload_last_good 0"]
     for shard in (0, 1):
         lines += [f'netstor_shard_up{{shard="{shard}"}} {1 - (shard and looks > 100)}',
                   f'netstor_nvme_connections{{shard="{shard}"}} 3',
@@ -94,15 +97,23 @@ class Top(tool_support.Case):
         self.assertEqual((read["operation"], read["p50_s"], read["p99_s"]),
                          ("read", 0.000131072, 0.001048576))
         self.assertEqual(view["shards"][0]["in_flight"], 7)
+        refusals = {(each["check"], each["reason"]): each for each in view["refusals"]}
+        self.assertGreater(refusals["nvme tls", "missing"]["per_s"], 0)
+        expired = refusals["s3 authentication", "ExpiredToken"]
+        self.assertEqual((expired["per_s"], expired["total"]), (0, 3))
+        self.assertEqual(view["refused"], sum(each["total"] for each in view["refusals"]))
+        self.assertTrue(view["reload_failed"])
         self.assertEqual([(each["peer"], each["host"], each["connections"]) for each in view["connections"]],
                          [("10.0.0.5", HOST, 2), ("10.0.0.5", OTHER, 1), ("[fd00::7]", "", 1)])
 
     def test_tables(self):
         out = self.succeed(call(OPTIONS.tool, "top", self.url, "--once", "--interval", "0.1")).out
         for word in ("netstord 9.8.7", "ready", "2 h 1 min", "VOLUME", "plain", "BUCKET", "photos",
-                     "nvme read", "≤ 131 µs", "SHARD", "FROM", "10.0.0.5", HOST[-20:]):
+                     "nvme read", "≤ 131 µs", "SHARD", "the last reload failed", "nvme tls",
+                     "FROM", "10.0.0.5", HOST[-20:]):
             self.assertIn(word, out)
         self.assertNotIn("\033", out)
+        self.assertNotIn("ExpiredToken", out)  # none now
         self.assertLessEqual(max(len(line) for line in out.splitlines()), 80, out)
 
     def test_what_it_cannot_read_is_said(self):

@@ -125,6 +125,26 @@ void add_operations(json& list, const Change& change, const std::string& protoco
   }
 }
 
+/// Who was not let in, by what they were asked for; what never happened is left out.
+json refusals_of(const Change& change) {
+  constexpr std::array<std::array<const char*, 3>, 4> kChecks{
+      {{"nvme tls", "netstor_nvme_tls_refused_total", "reason"},
+       {"nvme connect", "netstor_nvme_connects_refused_total", "status"},
+       {"nvme authentication", "netstor_nvme_authentications_failed_total", "reason"},
+       {"s3 authentication", "netstor_s3_authentications_failed_total", "code"}}};
+  json list = json::array();
+  for (const auto& [check, name, label] : kChecks) {
+    for (const std::string& reason : change.values(name, label)) {
+      const Labels here{{label, reason}};
+      list.push_back({{"check", check},
+                      {"reason", reason},
+                      {"per_s", change.rate(name, here)},
+                      {"total", change.now().sum(name, here)}});
+    }
+  }
+  return list;
+}
+
 /// A host's queues to a subsystem are one, and so are a client's connections: by the address that they come
 /// from.
 json connections_of(const Scrape& connections) {
@@ -159,9 +179,11 @@ json view_of(const Change& change, const Scrape& connections) {
   view["warnings_per_s"] = change.rate("netstor_warnings_total");
   view["connections_accepted_per_s"] =
       change.rate("netstor_nvme_accepted_total") + change.rate("netstor_s3_accepted_total");
-  view["refused"] = now.sum("netstor_nvme_connects_refused_total") +
-                    now.sum("netstor_nvme_authentications_failed_total") +
-                    now.sum("netstor_s3_authentications_failed_total");
+  view["refusals"] = refusals_of(change);
+  view["refused"] = 0.0;
+  for (const json& each : view["refusals"])
+    view["refused"] = view["refused"].get<double>() + each["total"].get<double>();
+  view["reload_failed"] = now.sum("netstor_reloads_total") != 0 && now.sum("netstor_reload_last_good") == 0;
   for (const char* list : {"operations", "volumes", "buckets", "shards"}) view[list] = json::array();
   add_operations(view["operations"], change, "nvme");
   add_operations(view["operations"], change, "s3");
@@ -281,6 +303,27 @@ void print_head(const json& view, const std::string& url, const Terminal& termin
       << count_text(view["connections_accepted_per_s"].get<double>()) << "/s  refused "
       << count_text(view["refused"].get<double>()) << "  warnings "
       << count_text(view["warnings_per_s"].get<double>()) << "/s\n";
+  if (view["reload_failed"].get<bool>())
+    out << strong(terminal, "the last reload failed: see the log") << '\n';
+}
+
+/// Those that happen now, the most often first.
+std::vector<std::vector<std::string>> refusal_rows(const json& view, std::size_t most) {
+  constexpr std::size_t kReasonColumns = 40;
+  std::vector<json> now;
+  for (const json& each : view["refusals"]) {
+    if (each["per_s"].get<double>() > 0) now.push_back(each);
+  }
+  std::ranges::stable_sort(now, std::greater<>(), [](const json& row) { return row["per_s"].get<double>(); });
+  std::vector<std::vector<std::string>> rows;
+  for (const json& each : now) {
+    if (rows.size() == most) break;
+    auto reason = each["reason"].get<std::string>();
+    if (reason.size() > kReasonColumns) reason = cut(reason, kReasonColumns - 1) + "…";
+    rows.push_back({each["check"].get<std::string>(), std::move(reason),
+                    count_text(each["per_s"].get<double>()), count_text(each["total"].get<double>())});
+  }
+  return rows;
 }
 
 /// As many as there is room for. What names begin with they have in common: their ends tell them apart.
@@ -310,8 +353,10 @@ std::string text_of(const json& view, const std::string& url, const Terminal& te
   Text text(terminal, out);
   // What has to fit: each table has a head and an empty line before it.
   const std::size_t shards = view["shards"].size(), operations = view["operations"].size();
-  const std::size_t fixed =
-      2 + 2 + shards + (operations != 0 ? 2 + std::min<std::size_t>(operations, 6) : 0) + 6;
+  const auto refusals = refusal_rows(view, 3);
+  const std::size_t fixed = (view["reload_failed"].get<bool>() ? 3 : 2) + 2 + shards +
+                            (operations != 0 ? 2 + std::min<std::size_t>(operations, 6) : 0) +
+                            (refusals.empty() ? 0 : 2 + refusals.size()) + 6;
   const std::size_t left = lines > fixed + 4 ? lines - fixed : 4;
   const std::size_t buckets = std::min(view["buckets"].size(), std::max<std::size_t>(left / 2, 1));
   text.traffic("VOLUME", view["volumes"], std::max<std::size_t>(left - buckets, 1), true);
@@ -324,6 +369,7 @@ std::string text_of(const json& view, const std::string& url, const Terminal& te
                     bound_text(each["p99_s"])});
   }
   if (!rows.empty()) text.table("lrrr", {"OPERATION", "PER S", "HALF", "99 %"}, rows);
+  if (!refusals.empty()) text.table("llrr", {"REFUSED", "WHY", "PER S", "ALL"}, refusals);
   rows.clear();
   for (const json& each : view["shards"]) {
     if (!each["answers"].get<bool>()) {
