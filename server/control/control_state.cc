@@ -116,6 +116,13 @@ bool decode(const json& object, KeyRecord& record) {
          s3server::parse_grants(record.rights).ok() && take_until(object, record.until_ms);
 }
 
+/// What a netstord has to understand to serve by it: one that knew version 1 alone would take a key that ends
+/// for one that holds for good.
+template <class Record>
+std::uint64_t version_of(const std::optional<Record>& record) {
+  return record && record->until_ms != 0 ? 2 : 1;
+}
+
 /// Of a record under `prefix`; false where it is not sound.
 template <class Record>
 bool decode_into(std::string_view prefix, std::string_view key, const json& object,
@@ -194,9 +201,9 @@ Result<void> ControlState::prepare() {
   return directory_.require_control();
 }
 
-Result<void> ControlState::commit(const std::vector<store::RecordChange>& changes) {
+Result<void> ControlState::commit(const std::vector<store::RecordChange>& changes, std::uint64_t version) {
   NETSTOR_CHECK_RETURN(prepare());
-  return store_->commit(changes);
+  return store_->commit(changes, version);
 }
 
 Result<void> ControlState::set_subsystem(const std::string& nqn,
@@ -215,7 +222,7 @@ Result<void> ControlState::set_subsystems(
 }
 
 Result<void> ControlState::set_host(const std::string& nqn, const std::optional<HostRecord>& record) {
-  NETSTOR_CHECK_RETURN(commit({change_of(kHost, nqn, record)}));
+  NETSTOR_CHECK_RETURN(commit({change_of(kHost, nqn, record)}, version_of(record)));
   apply(hosts_, nqn, record);
   return ok();
 }
@@ -229,7 +236,7 @@ Result<void> ControlState::set_listener(const ListenerRecord& record, bool prese
 }
 
 Result<void> ControlState::set_key(const std::string& id, const std::optional<KeyRecord>& record) {
-  NETSTOR_CHECK_RETURN(commit({change_of(kKey, id, record)}));
+  NETSTOR_CHECK_RETURN(commit({change_of(kKey, id, record)}, version_of(record)));
   apply(keys_, id, record);
   return ok();
 }

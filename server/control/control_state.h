@@ -76,7 +76,7 @@ class ControlState {
   ControlState(store::StateDirectory& directory, std::unique_ptr<store::RecordStore> store)
       : directory_(directory), store_(std::move(store)) {}
   Result<void> decode_all();
-  Result<void> commit(const std::vector<store::RecordChange>& changes);
+  Result<void> commit(const std::vector<store::RecordChange>& changes, std::uint64_t version = 1);
 
   store::StateDirectory& directory_;
   std::unique_ptr<store::RecordStore> store_;

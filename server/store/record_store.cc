@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -19,7 +20,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kFormatKey = "format";
 constexpr std::string_view kFormat = "netstord-control";
-constexpr std::uint64_t kVersion = 1;
 
 ObjectIndex::Options options(bool create, bool read_only) {
   return {.cache_bytes = 1 << 20,
@@ -29,9 +29,12 @@ ObjectIndex::Options options(bool create, bool read_only) {
           .what = "the records of the control plane"};
 }
 
-std::string format_text() { return nlohmann::json{{"format", kFormat}, {"version", kVersion}}.dump(); }
+std::string format_text(std::uint64_t version) {
+  return nlohmann::json{{"format", kFormat}, {"version", version}}.dump();
+}
 
-Result<void> check_format(const std::string& path, std::string_view text) {
+/// Their version.
+Result<std::uint64_t> check_format(const std::string& path, std::string_view text) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
   const bool ours = json.is_object() && json.contains("format") && json["format"] == kFormat &&
                     json.contains("version") && json["version"].is_number_unsigned();
@@ -39,10 +42,10 @@ Result<void> check_format(const std::string& path, std::string_view text) {
     return Error(ErrorKind::data_corrupt, path + ": does not say which version of records these are");
   }
   const auto version = json["version"].get<std::uint64_t>();
-  if (version <= kVersion) return ok();
+  if (version <= RecordStore::kVersionMax) return version;
   return Error(ErrorKind::unsupported, path + ": written by a newer netstord (version " +
                                            std::to_string(version) + "; this one understands up to " +
-                                           std::to_string(kVersion) + "): use that one");
+                                           std::to_string(RecordStore::kVersionMax) + "): use that one");
 }
 
 }  // namespace
@@ -73,7 +76,7 @@ Result<void> RecordStore::read() {
       records_.emplace(walk->key(), walk->value());
       continue;
     }
-    NETSTOR_CHECK_RETURN(check_format(path_, walk->value()));
+    NETSTOR_TRY_RETURN(version_, check_format(path_, walk->value()));
     versioned = true;
   }
   NETSTOR_CHECK_RETURN(walk->good());
@@ -89,7 +92,7 @@ Result<void> RecordStore::make_folder() const {
   {
     NETSTOR_TRY_RETURN(const auto index, ObjectIndex::open(unfinished, options(true, false)));
     IndexChange change(*index);
-    change.put(Map::index, kFormatKey, format_text());
+    change.put(Map::index, kFormatKey, format_text(1));
     NETSTOR_CHECK_RETURN(index->commit(change));
   }
   fs::permissions(unfinished, fs::perms::owner_all, ignored);
@@ -107,7 +110,7 @@ Result<void> RecordStore::prepare() {
   return ok();
 }
 
-Result<void> RecordStore::commit(const std::vector<RecordChange>& changes) {
+Result<void> RecordStore::commit(const std::vector<RecordChange>& changes, std::uint64_t version) {
   if (changes.empty()) return ok();
   NETSTOR_CHECK_RETURN(prepare());
   IndexChange batch(*index_);
@@ -118,7 +121,9 @@ Result<void> RecordStore::commit(const std::vector<RecordChange>& changes) {
       batch.erase(Map::index, change.key);
     }
   }
+  if (version > version_) batch.put(Map::index, kFormatKey, format_text(version));
   NETSTOR_CHECK_RETURN(index_->commit(batch));
+  version_ = std::max(version_, version);
   for (const RecordChange& change : changes) {
     if (change.value) {
       records_.insert_or_assign(change.key, *change.value);

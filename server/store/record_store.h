@@ -30,7 +30,7 @@ class RecordStore {
   using Records = std::map<std::string, std::string, std::less<>>;
 
   /// Reads all of `path`, if it is there, and changes nothing in it.
-  /// Errors: unsupported (written by a newer version), data_corrupt, system errors.
+  /// Errors: unsupported (a newer version), data_corrupt, system errors.
   static Result<std::unique_ptr<RecordStore>> open(std::string path);
   ~RecordStore();
 
@@ -38,12 +38,16 @@ class RecordStore {
   bool exists() const noexcept { return exists_; }
   const Records& records() const noexcept { return records_; }
 
+  /// What a netstord has to understand to read them; only ever grows. New ones are of version 1.
+  static constexpr std::uint64_t kVersionMax = 2;
+  std::uint64_t version() const noexcept { return version_; }
+
   /// The folder is there, and can be written to.
   Result<void> prepare();
-  /// All of the changes or none; on stable storage when this returns. An error leaves records() as it was;
-  /// with the effect `unknown` the next start may find the changes all the same. Errors: no_space,
-  /// device_error.
-  Result<void> commit(const std::vector<RecordChange>& changes);
+  /// All of the changes or none; on stable storage when this returns. `version`: what it takes to understand
+  /// them, raised together with them. An error leaves records() as it was; with the effect `unknown` the next
+  /// start may find the changes all the same. Errors: no_space, device_error.
+  Result<void> commit(const std::vector<RecordChange>& changes, std::uint64_t version = 1);
 
  private:
   explicit RecordStore(std::string path);
@@ -52,6 +56,7 @@ class RecordStore {
 
   std::string path_;
   Records records_;
+  std::uint64_t version_ = 1;
   bool exists_ = false;
   std::unique_ptr<ObjectIndex> index_;  // since the first commit
 };

@@ -127,12 +127,36 @@ TEST_F(StateChange, RecordsOfANewerVersionAndDamagedOnesAreRefused) {
   const std::string records = path + "/control";
   {
     auto store = *RecordStore::open(records);
-    ASSERT_TRUE(store->commit({{"format", R"({"format": "netstord-control", "version": 2})"}}).ok());
+    ASSERT_TRUE(store->commit({{"format", R"({"format": "netstord-control", "version": 3})"}}).ok());
   }
   EXPECT_EQ(RecordStore::open(records).error().kind(), ErrorKind::unsupported);
   fs::remove_all(records);
   fs::create_directory(records);
   EXPECT_EQ(RecordStore::open(records).error().kind(), ErrorKind::data_corrupt);
+}
+
+// A netstord that knows version 1 alone would take a key that ends for one that holds for good.
+TEST_F(StateChange, AKeyThatEndsRaisesTheVersionForGood) {
+  const auto version = [this] { return (*RecordStore::open(path + "/control"))->version(); };
+  const std::string nqn = "nqn.2026-01.com.example:h";
+  const control::HostRecord host{.secret = {}, .controller_secret = {}};
+  const auto change = [&](std::int64_t until_ms) {
+    auto directory = *StateDirectory::open(path);
+    auto state = *control::ControlState::open(directory);
+    auto ends = host;
+    ends.until_ms = until_ms;
+    ASSERT_TRUE(state->set_host(nqn, ends).ok());
+  };
+  change(0);
+  EXPECT_EQ(version(), 1U);
+  change(1);
+  EXPECT_EQ(version(), 2U);
+  {
+    auto directory = *StateDirectory::open(path);
+    EXPECT_EQ((*control::ControlState::open(directory))->hosts().at(nqn).until_ms, 1);
+  }
+  change(0);
+  EXPECT_EQ(version(), 2U);
 }
 
 TEST_F(StateChange, TheControlStateReadsWhatItWroteAndNamesADamagedRecord) {
