@@ -205,6 +205,9 @@ class Manager {
   Result<VolumeView> make_volume(const store::VolumeSpec& spec);
   Result<void> serve_new(ServedVolume& volume);
   Result<void> forget_removed();
+  /// Takes the lock itself, and not while it waits for the disk.
+  Result<void> discard_removed();
+  Result<void> begin_to_delete(const std::string& name, bool force);
   Result<void> check_room(std::uint64_t size_bytes, const store::VolumeRecord* there, bool overcommit,
                           store::StoreKind kind) const;
   Result<void> check_unused(const std::vector<std::string>& nqns, const std::string& what, bool force);
@@ -232,7 +235,8 @@ class Manager {
   Result<void> renew_keys();
 
   std::mutex mutex_;
-  std::mutex records_mutex_;  // of records_ alone
+  std::vector<std::string> discarded_;  // folders of volumes that are gone, to be removed without mutex_
+  std::mutex records_mutex_;            // of records_ alone
   std::vector<store::VolumeRecord> records_;
   store::StateDirectory& state_;
   std::unique_ptr<ControlState> control_;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 #include "server/control/manager.h"
 #include "server/store/volume_record.h"
@@ -164,7 +165,10 @@ Result<VolumeView> Manager::make_volume(const store::VolumeSpec& spec) {
     done = std::move(stored).error();
   }
   // What cannot be served was not made.
-  if (auto removed = state_.remove(spec.name); removed) static_cast<void>(state_.forget_removed());
+  if (auto removed = state_.remove(spec.name); removed) {
+    for (const std::string& folder : state_.take_removed())
+      static_cast<void>(store::StateDirectory::discard(folder));
+  }
   return std::move(done).error().with_context("volume '" + spec.name + "'");
 }
 
@@ -238,8 +242,14 @@ Result<void> Manager::check_unused(const std::vector<std::string>& nqns, const s
                 " among them: disconnect them there, or force it");
 }
 
-// The rename of its folder is the moment; references go after it, and what is left on the disk last of all.
+// The rename of its folder is the moment; references go after it, and what is left on the disk last of all:
+// for a large file that takes long, and other calls must not wait for it.
 Result<void> Manager::delete_volume(const std::string& name, bool force) {
+  NETSTOR_CHECK_RETURN(begin_to_delete(name, force));
+  return discard_removed();
+}
+
+Result<void> Manager::begin_to_delete(const std::string& name, bool force) {
   const std::lock_guard lock(mutex_);
   if (auto good = store::check_volume_name(name); !good) return std::move(good).error().with_context("name");
   const ServedVolume* const volume = find_volume(name);
@@ -283,7 +293,26 @@ Result<void> Manager::forget_removed() {
     }
   }
   NETSTOR_CHECK_RETURN(control_->set_subsystems(changes));
-  return state_.forget_removed();
+  std::ranges::move(state_.take_removed(), std::back_inserter(discarded_));
+  return ok();
+}
+
+// What cannot be removed is tried again with the next volume that is deleted, and at the next start.
+Result<void> Manager::discard_removed() {
+  std::vector<std::string> folders;
+  {
+    const std::lock_guard lock(mutex_);
+    folders.swap(discarded_);
+  }
+  Result<void> done = ok();
+  for (const std::string& folder : folders) {
+    auto gone = store::StateDirectory::discard(folder);
+    if (gone) continue;
+    done = std::move(gone);
+    const std::lock_guard lock(mutex_);
+    discarded_.push_back(folder);
+  }
+  return done;
 }
 
 }  // namespace netstor::control

@@ -318,13 +318,17 @@ Result<void> StateDirectory::read_removed(const std::string& folder) {
   return {};
 }
 
-Result<void> StateDirectory::forget_removed() {
-  std::error_code error;
-  for (const auto& uuid : removed_) {
-    if (!error) fs::remove_all(folder_of(std::string(kRemoved) + uuid_text(uuid)), error);
-  }
-  if (error) return Error::system(error.value(), "remove what is left of volumes in " + volumes_of(path_));
+std::vector<std::string> StateDirectory::take_removed() {
+  std::vector<std::string> folders;
+  for (const auto& uuid : removed_) folders.push_back(folder_of(std::string(kRemoved) + uuid_text(uuid)));
   removed_.clear();
+  return folders;
+}
+
+Result<void> StateDirectory::discard(const std::string& folder) {
+  std::error_code error;
+  fs::remove_all(folder, error);
+  if (error) return Error::system(error.value(), "remove what is left of a volume in " + folder);
   return {};
 }
 

@@ -69,12 +69,15 @@ class StateDirectory {
   /// To a size that check_spec() takes; the data file of a file volume has been grown by then.
   Result<VolumeRecord> resize(std::string_view name, std::uint64_t size_bytes);
   Result<VolumeRecord> set_own_subsystem(std::string_view name, bool own_subsystem);
-  /// It is gone, and its UUID among removed() until forget_removed(): whoever refers to it has to let go of
+  /// It is gone, and its UUID among removed() until take_removed(): whoever refers to it has to let go of
   /// it meanwhile, in this run or the next.
   Result<void> remove(std::string_view name);
   const std::vector<std::array<std::uint8_t, 16>>& removed() const noexcept { return removed_; }
-  /// Gives their space back.
-  Result<void> forget_removed();
+  /// Empties removed(): nobody refers to them any more. What they still take of the disk is in the folders
+  /// that this answers, for discard(); one that is not discarded is removed() again at the next open().
+  std::vector<std::string> take_removed();
+  /// Gives a folder's space back. Any thread, at any time; may take long.
+  static Result<void> discard(const std::string& folder);
 
   /// From now on no netstord that does not know of the control plane may read this directory: it would serve
   /// everybody what this one keeps from some.

@@ -83,7 +83,12 @@ TEST_F(StateChange, ARemovedVolumeWaitsUntilNobodyRefersToIt) {
   ASSERT_EQ(state.removed().size(), 1U);
   EXPECT_EQ(state.removed()[0], uuid);
   EXPECT_NE(state.find("v")->identity.uuid, uuid);
-  ASSERT_TRUE(state.forget_removed().ok());
+  const auto folders = state.take_removed();
+  EXPECT_TRUE(state.removed().empty());
+  ASSERT_EQ(folders.size(), 1U);
+  EXPECT_TRUE(fs::exists(folders[0]));  // whoever took it discards it, while others go on
+  ASSERT_TRUE(StateDirectory::discard(folders[0]).ok());
+  EXPECT_TRUE(StateDirectory::discard(folders[0]).ok());
   EXPECT_EQ(StateDirectory::open(path).error().kind(), ErrorKind::already_exists);  // held by `state`
   EXPECT_FALSE(fs::exists(path + "/volumes/.gone-" + store::uuid_text(uuid)));
 }
