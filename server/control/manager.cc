@@ -279,9 +279,12 @@ Result<KeyView> Manager::rotate_key(const std::string& id, const std::string& se
                                     std::optional<std::int64_t> until_ms) {
   const std::lock_guard lock(mutex_);
   NETSTOR_TRY_RETURN(KeyRecord record, need_key(id));
+  const bool same = record.secret == secret;
   record.secret = secret;
   record.until_ms = until_ms.value_or(record.until_ms);
-  return keep_key(id, record);
+  NETSTOR_TRY_RETURN(KeyView view, keep_key(id, record));
+  view.unchanged = same;
+  return view;
 }
 
 Result<KeyView> Manager::set_key_rights(const std::string& id, const std::string& rights) {

@@ -104,6 +104,7 @@ struct KeyView {
   bool enabled = true;
   bool kept = false;
   net::Expiry until = {};
+  bool unchanged = false;  ///< of rotate_key(): it had this secret already
 };
 
 /// Those to which all that is said applies.

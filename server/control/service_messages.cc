@@ -111,6 +111,7 @@ void fill(const KeyView& view, v1::Key& message) {
   message.set_name(view.name);
   message.set_rights(view.rights);
   message.set_enabled(view.enabled);
+  message.set_unchanged(view.unchanged);
   message.set_kept(view.kept);
   message.set_until_ms(net::milliseconds_of(view.until));
   message.set_expired(net::passed(view.until));

@@ -186,6 +186,25 @@ class State(Case):
         stats.stdout.close()
         self.assertEqual(self.names(server), ["default"])
 
+    def test_streams_that_end_say_why(self):
+        server = self.start()
+        command = [OPTIONS.tool, "admin", "stats", "--interval", "100", "--json", "--socket",
+                   str(server.socket)]
+        streams = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                   for _ in range(12)]
+        for each in streams:
+            self.addCleanup(each.communicate)
+            self.addCleanup(each.kill)
+        for each in streams:
+            self.assertTrue(each.stdout.readline())
+        said = self.refuse(server.admin("stats", "--count", "1"), 1, "12 streams")
+        self.assertNotIn("disk", said)
+        server.end("kill")
+        said = streams[0].communicate(timeout=30)[1]
+        self.assertIn("ended", said)
+        self.assertNotIn("written", said)
+        self.assertNotIn("no admin service answers", said)
+
 
 class Tls(Case):
     def certificate(self, name, authority=None):

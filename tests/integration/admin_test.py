@@ -79,7 +79,9 @@ class Day(Case):
         with_key = {"AWS_SHARED_CREDENTIALS_FILE": str(key_file), "AWS_PROFILE": "default"}
         self.succeed(self.tool("ls", "s3://photos", *endpoint, env=with_key))
         new_file = self.folder / "new.key"
-        self.ok(server, "key", "rotate", key["id"], "--file", new_file)
+        self.assertFalse(self.ok(server, "key", "rotate", key["id"], "--file", new_file)["unchanged"])
+        again = self.succeed(server.admin("key", "rotate", key["id"], "--file", new_file))
+        self.assertIn("as it was", again.err)
         self.refuse(self.tool("ls", "s3://photos", *endpoint, env=with_key), 1)
         with_new = {**with_key, "AWS_SHARED_CREDENTIALS_FILE": str(new_file)}
         self.succeed(self.tool("ls", "s3://photos", *endpoint, env=with_new))

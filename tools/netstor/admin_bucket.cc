@@ -180,6 +180,12 @@ void add_key_changes(CLI::App& group, Command& command) {
     raw->request.set_secret(credentials.secret);
     return ok();
   };
+  rotating->show = [raw = rotating.get(), path] {
+    show_keys(ordered_json::array({json_of(raw->answer)}));
+    if (!raw->answer.unchanged()) return;
+    std::cerr << "netstor: " << *path << " has the secret that the key had already: it is as it was\n"
+              << "hint: name a file that is not there, and it is made with a new secret\n";
+  };
   auto [grant, granting] = key_verb<v1::SetKeyRightsRequest>(
       group, command, "set-rights", "SetKeyRights", "Say anew what may be done with an access key",
       "  netstor admin key set-rights NSTR7K2M 'rl:photos'");

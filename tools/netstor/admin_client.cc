@@ -98,6 +98,18 @@ Error error_of(const grpc::Status& status, const AdminPlace& place) {
   }
 }
 
+/// Of a call that went on answering until it was cut off.
+Error stream_error_of(const grpc::Status& status, const AdminPlace& place, bool heard) {
+  if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED)
+    return with_hint({ErrorKind::exhausted, status.error_message()},
+                     "each `netstor admin stats` and `drain` that runs holds one");
+  if (heard && status.error_code() == grpc::StatusCode::UNAVAILABLE)
+    return with_hint({ErrorKind::disconnected,
+                      "the connection to " + name_of(place) + " ended: " + status.error_message()},
+                     "did the server end? `netstor admin server` says whether one answers");
+  return error_of(status, place);
+}
+
 std::string path_of(const std::string& method) { return "/netstor.admin.v1.Admin/" + method; }
 
 grpc::ByteBuffer bytes_of(const google::protobuf::Message& message) {
@@ -137,12 +149,13 @@ Result<void> stream_admin(const AdminPlace& place, const std::string& method,
     call->WriteLast(bytes_of(request), grpc::WriteOptions(), &context);
     going = step();
   }
-  bool wanted = true, understood = true;
+  bool wanted = true, understood = true, heard = false;
   while (going && wanted && understood) {
     grpc::ByteBuffer bytes;
     call->Read(&bytes, &context);
     going = step();
     if (!going) break;
+    heard = true;
     understood = parse(bytes, answer);
     wanted = understood && each();
   }
@@ -152,7 +165,7 @@ Result<void> stream_admin(const AdminPlace& place, const std::string& method,
   step();
   if (!understood) return not_understood();
   if (!wanted || status.ok()) return ok();
-  return error_of(status, place);
+  return stream_error_of(status, place, heard);
 }
 
 Result<void> call_admin(const AdminPlace& place, const std::string& method,
