@@ -8,6 +8,8 @@
 //  - Pieces of reads and writes, and of messages longer than inline_bytes, lie in memory that `reaches()`:
 //    the link's own scratch(), or what Port::register_memory() was given.
 //  - Operations of a link complete in the order in which they were submitted.
+//  - A write that is complete has its pieces back. Over iWARP that says nothing of the other end: a message
+//    behind it does, which never comes before it; elsewhere the bytes are there.
 //  - open() lets the peer into memory until close of that window; the bytes stay lent until then, whatever
 //    became of the operation that they were opened for.
 //  - After a failure, and after close(), nothing of the card's touches any of the memory: only then does an

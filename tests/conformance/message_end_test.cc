@@ -30,10 +30,10 @@ TEST_P(MessageLinks, CloseFirstCompletesEverything) {
   ASSERT_TRUE(wait([&] { return closed.done(); }));
   far_.link.reset();
   site().turns(20);
-  for (Work* const each : all) {
-    EXPECT_EQ(each->completions, 1U);
-    EXPECT_LT(each->order, closed.order);
-    EXPECT_TRUE(each->result.ok || each->result.kind == ErrorKind::cancelled);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    EXPECT_EQ(all[i]->completions, 1U);
+    EXPECT_LT(all[i]->order, i + 1 < all.size() ? all[i + 1]->order : closed.order) << i;
+    EXPECT_TRUE(all[i]->result.ok || all[i]->result.kind == ErrorKind::cancelled);
   }
   EXPECT_EQ(closed.completions, 1U);
 }
@@ -74,9 +74,11 @@ TEST_P(MessageLinks, BringEverythingHomeWhenThePeerGoes) {
   close(near_);
   ASSERT_TRUE(wait([&] { return far_.ear.lost == 1; }));
   close(far_);
-  for (Work* const each : all) {
-    EXPECT_EQ(each->completions, 1U);
-    EXPECT_TRUE(each->result.ok || each->result.kind == ErrorKind::disconnected);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    EXPECT_EQ(all[i]->completions, 1U);
+    EXPECT_TRUE(all[i]->result.ok || all[i]->result.kind == ErrorKind::disconnected);
+    EXPECT_TRUE(i == 0 || all[i - 1]->order < all[i]->order) << i;
+    EXPECT_TRUE(i == 0 || all[i - 1]->result.ok || !all[i]->result.ok) << i;
   }
 }
 

@@ -129,6 +129,41 @@ TEST_P(MessageLinks, CompleteInTheOrderOfSubmission) {
   }
 }
 
+/// Looks at its bytes when it completes, not later.
+struct Look : Work {
+  Look(MutableBytes into, RemoteMemory from, std::string expected)
+      : Work(Verb::read, into, from), bytes(into), wanted(std::move(expected)) {
+    complete = [](Op& op) noexcept {
+      auto& self = static_cast<Look&>(op);
+      ++self.completions;
+      self.order = ++last_order;
+      self.right = Ear::text(self.bytes) == self.wanted;
+    };
+  }
+  MutableBytes bytes;
+  std::string wanted;
+  bool right = false;
+};
+
+TEST_P(MessageLinks, CompleteNoReadBeforeItsBytesHaveCome) {
+  connect();
+  constexpr std::size_t kSize = kMemory / 4;
+  const RemoteMemory source = open(near_.piece(), false);
+  for (unsigned round = 0; round < 10; ++round) {
+    near_.fill(100 + round);
+    std::vector<Look*> looks;
+    for (unsigned i = 0; i < 3; ++i) {
+      const RemoteMemory from{.address = source.address + i * kSize, .key = source.key};
+      looks.push_back(
+          &keep<Look>(far_.bytes(kSize, i * kSize), from, Ear::text(near_.bytes(kSize, i * kSize))));
+      ASSERT_EQ(far().submit(*looks.back()), Submit::accepted);
+      submit(far(), Verb::send, far_.bytes(16, 3 * kSize));
+    }
+    ASSERT_TRUE(wait([&] { return looks.back()->done() && near_.ear.messages.size() == 3 * (round + 1); }));
+    for (Look* const each : looks) EXPECT_TRUE(each->completions == 1 && each->result.ok && each->right);
+  }
+}
+
 // ---- Memory.
 
 TEST_P(MessageLinks, ReadAndWriteThePeersMemory) {

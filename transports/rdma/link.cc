@@ -220,6 +220,7 @@ void RdmaLink::submit_transfer(MessageOp& op) noexcept {
     const unsigned count = std::min(op.piece_count - done, each);
     const std::uint32_t at = tail_;
     ibv_send_wr& request = next_work(done + count == op.piece_count ? &op : nullptr);
+    works_[at & mask_].speaks_for_itself = read && card_.iwarp();
     fill(at, op.pieces + done, count);
     request.opcode = read ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE;
     request.wr.rdma.remote_addr = address;
@@ -302,7 +303,7 @@ void RdmaLink::post_sends() noexcept {
     Work& work = works_[at & mask_];
     work.signalled |= last;
     ibv_send_wr& request = requests_[at & mask_];
-    if (work.signalled) request.send_flags |= IBV_SEND_SIGNALED;
+    if (work.signalled || work.speaks_for_itself) request.send_flags |= IBV_SEND_SIGNALED;
     request.next = last ? nullptr : &requests_[(at + 1) & mask_];
   }
   ibv_send_wr* bad = nullptr;
@@ -347,26 +348,42 @@ void RdmaLink::post_receives() noexcept {
 
 // ---- From the card.
 
-void RdmaLink::complete_until(std::uint32_t end) noexcept {
-  while (head_ != end) {
-    MessageOp* const op = std::exchange(works_[head_++ & mask_].op, nullptr);
+// A completion stands for all that was posted before. Not for reads over iWARP: what is behind them overtakes
+// their bytes, of which their own completion tells.
+void RdmaLink::work_done(const ibv_wc& completion) noexcept {
+  const auto at = static_cast<std::uint32_t>(completion.wr_id);
+  // Soft-iWARP says it twice of some that it flushes.
+  if (at - head_ >= posted_ - head_ || works_[at & mask_].over) return;
+  const bool failed = completion.status != IBV_WC_SUCCESS;
+  works_[at & mask_].over = true;
+  works_[at & mask_].failed = failed;
+  if (at - head_ >= ran_ - head_) ran_ = at + 1;
+  complete_over();
+  if (failed) broke(failure_of(completion.status));
+}
+
+void RdmaLink::complete_over() noexcept {
+  while (head_ != ran_) {
+    Work& work = works_[head_ & mask_];
+    if (work.speaks_for_itself && !work.over) return;
+    MessageOp* const op = std::exchange(work.op, nullptr);
+    ++head_;
     if (op == nullptr) continue;
+    // What one that failed was to do may still be under way at the other end: it completes when the queue
+    // pair is gone, and what came behind it after it.
+    if (work.failed || parked_ != nullptr) {
+      park(*op);
+      continue;
+    }
     op->result = OpResult::success();
     op->complete(*op);
   }
 }
 
-// One that failed has a completion of its own; all before it went well.
-void RdmaLink::work_done(const ibv_wc& completion) noexcept {
-  const auto at = static_cast<std::uint32_t>(completion.wr_id);
-  if (completion.status == IBV_WC_SUCCESS) return complete_until(at + 1);
-  complete_until(at);
-  // What it was to do may still be under way at the other end; it completes when the queue pair is gone.
-  if (MessageOp* const op = std::exchange(works_[head_++ & mask_].op, nullptr); op != nullptr) park(*op);
-  broke(failure_of(completion.status));
+void RdmaLink::park(MessageOp& op) noexcept {
+  op.next = nullptr;
+  *std::exchange(parked_end_, &op.next) = &op;
 }
-
-void RdmaLink::park(MessageOp& op) noexcept { op.next = std::exchange(parked_, &op); }
 
 void RdmaLink::received(const ibv_wc& completion, std::uint32_t receive) noexcept {
   if (!shape_.shared_receives) --receives_out_;
@@ -432,12 +449,12 @@ void RdmaLink::end() noexcept {
   rdma_cm_id* const id = id_;
   take_apart();
   ::rdma_destroy_id(id);
-  for (; head_ != tail_; ++head_) {
-    if (MessageOp* const op = works_[head_ & mask_].op; op != nullptr) port_.finish(*op, why_);
-  }
   while (parked_ != nullptr) {
     Op& op = *std::exchange(parked_, parked_->next);
     port_.finish(op, why_);
+  }
+  for (; head_ != tail_; ++head_) {
+    if (MessageOp* const op = works_[head_ & mask_].op; op != nullptr) port_.finish(*op, why_);
   }
   port_.finish(*closed_, OpResult::success());
 }

@@ -2,7 +2,7 @@
 #pragma once
 // A message link on a queue pair. What is submitted in a turn goes to the card as one chain, of which the
 // last work request alone is signalled, unless somebody waits for one before: the completion of a later one
-// stands for those before it.
+// stands for those before it, but for reads over iWARP.
 //
 // The end: the queue pair is put into its error state, which flushes everything that was posted; then it is
 // destroyed, and only then does what was in flight complete and does memory go.
@@ -74,6 +74,9 @@ class RdmaLink final : public MessageLink, public Listening {
   struct Work {  // a place in the send queue
     MessageOp* op = nullptr;
     bool signalled = false;
+    bool speaks_for_itself = false;  // no later completion stands for it
+    bool over = false;               // has had its own
+    bool failed = false;             // which said so
   };
   struct Window {
     ibv_mw* window = nullptr;
@@ -94,7 +97,7 @@ class RdmaLink final : public MessageLink, public Listening {
   void submit_send(MessageOp& op) noexcept;
   void post_sends() noexcept;
   void post_receives() noexcept;
-  void complete_until(std::uint32_t end) noexcept;
+  void complete_over() noexcept;
   void park(MessageOp& op) noexcept;
   void broke(OpResult why) noexcept;
   void tell_later() noexcept;
@@ -118,10 +121,12 @@ class RdmaLink final : public MessageLink, public Listening {
   std::uint32_t works_each_ = 1;  // at most, of a transfer
   unsigned reserved_ = 0;
 
-  // The send queue: [head_, posted_) is the card's, [posted_, tail_) waits for flush().
+  // The send queue: [head_, posted_) is the card's, [posted_, tail_) waits for flush(). All before ran_ has
+  // been carried out, but for what speaks for itself.
   std::uint32_t capacity_ = 0;
   std::uint32_t mask_ = 0;
   std::uint32_t head_ = 0;
+  std::uint32_t ran_ = 0;
   std::uint32_t posted_ = 0;
   std::uint32_t tail_ = 0;
   std::vector<Work> works_;
@@ -130,7 +135,8 @@ class RdmaLink final : public MessageLink, public Listening {
   std::vector<Window> windows_;
   std::vector<std::uint32_t> to_post_;  // receives
   unsigned receives_out_ = 0;
-  Op* parked_ = nullptr;  // failed, and not yet completed
+  Op* parked_ = nullptr;  // failed, and what came behind it; not yet completed
+  Op** parked_end_ = &parked_;
   bool out_of_time_ = false;
   bool shared_ = false;
 
