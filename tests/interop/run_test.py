@@ -60,6 +60,19 @@ class Kernels(unittest.TestCase):
         self.assertEqual(state, "failed")
         self.assertIn("no module nvme-tpc", why)
 
+    def test_a_peer_whose_module_cannot_be_built_is_skipped_alone(self):
+        def provide(_, module, **more):
+            if module == "siw":
+                raise run.kernels.Unavailable("make is not installed")
+
+        (good, good_test), (bare, bare_test) = peer("good", "nvme-tcp"), peer("bare", "siw")
+        with mock.patch.object(run.kernels, "kernel"), mock.patch.object(run.left_out, "provide", provide), \
+                mock.patch.object(run, "run_in_guest",
+                                  lambda _, tests, *more: dict.fromkeys(tests, ("passed", "", 1))):
+            verdicts = self.run_all({"good": good, "bare": bare}, [good_test, bare_test])
+        self.assertEqual(verdicts[good_test, "Linux 6.1"][0], "passed")
+        self.assertEqual(verdicts[bare_test, "Linux 6.1"], ("skipped", "make is not installed", 0))
+
     def test_without_the_kernel_all_are_skipped(self):
         module, test = peer("good", "nvme-tcp")
         with mock.patch.object(run.kernels, "kernel", side_effect=run.kernels.Unavailable("no network")):

@@ -39,11 +39,13 @@ netstor_allow = rl:things
 
 
 class S3Case(lab.Case):
+    device = "rxe"
+
     def setUp(self):
         super().setUp()
         self.tool = lab.programs()[1]
         lab.need_rdma()
-        self.addCleanup(lab.rdma_device("rxe"))
+        self.addCleanup(lab.rdma_device(self.device))
 
     def endpoint(self, *options, rdma=True, **more):
         """netstord with the bucket `things` and a second key."""

@@ -52,7 +52,7 @@ def need(program, package):
     return path
 
 
-def _run(words, what, **more):
+def run(words, what, **more):
     done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           check=False, **more)
     if done.returncode != 0:
@@ -80,7 +80,7 @@ def apt(folder, lines):
                        "APT::Sandbox::User": "", "Acquire::Languages": "none",
                        "Acquire::Retries": "3"}.items():
         options += ["-o", f"{key}={value}"]
-    _run(["apt-get", *options, "update"], "the package lists could not be fetched", timeout=300)
+    run(["apt-get", *options, "update"], "the package lists could not be fetched", timeout=300)
     return options
 
 
@@ -99,11 +99,11 @@ def fetch_programs(name, lines, packages, cache=None, say=lambda text: None):
         debs.mkdir(parents=True)
         try:
             options = apt(scratch, lines)
-            _run(["apt-get", *options, "download", *packages], f"{packages[0]} could not be fetched",
-                 cwd=debs, timeout=900)
+            run(["apt-get", *options, "download", *packages], f"{packages[0]} could not be fetched",
+                cwd=debs, timeout=900)
             for deb in sorted(debs.glob("*.deb")):
-                _run([need("dpkg-deb", "dpkg"), "-x", str(deb), str(scratch / "root")],
-                     f"{deb.name} could not be unpacked")
+                run([need("dpkg-deb", "dpkg"), "-x", str(deb), str(scratch / "root")],
+                    f"{deb.name} could not be unpacked")
         except (OSError, subprocess.TimeoutExpired) as failure:
             raise Unavailable(f"{packages[0]} could not be had: {failure}") from failure
         # Which Debian's base-files would do.
@@ -117,12 +117,12 @@ def fetch_programs(name, lines, packages, cache=None, say=lambda text: None):
 def _download(name, folder):
     """Leaves the kernel's .deb in `folder` and answers its path."""
     options = apt(folder, KERNELS[name].lines)
-    depends = _run(["apt-cache", *options, "depends", "linux-image-amd64"], "apt-cache failed")
+    depends = run(["apt-cache", *options, "depends", "linux-image-amd64"], "apt-cache failed")
     found = re.search(r"Depends: (linux-image-[0-9]\S*-amd64)\s", depends)
     if not found:
         raise Unavailable(f"no linux-image-amd64 among the packages of {'; '.join(KERNELS[name].lines)}")
-    _run(["apt-get", *options, "download", found.group(1)], f"{found.group(1)} could not be fetched",
-         cwd=folder, timeout=900)
+    run(["apt-get", *options, "download", found.group(1)], f"{found.group(1)} could not be fetched",
+        cwd=folder, timeout=900)
     return next(folder.glob("linux-image-*.deb"))
 
 
@@ -149,9 +149,9 @@ def _prepare(name, folder, say):
     say(f"fetching Linux {name} ({KERNELS[name].about}), once")
     package = _download(name, scratch)
     root = scratch / "root"
-    _run([need("dpkg-deb", "dpkg"), "-x", str(package), str(root)], f"{package.name} could not be unpacked")
+    run([need("dpkg-deb", "dpkg"), "-x", str(package), str(root)], f"{package.name} could not be unpacked")
     release = next((root / "lib/modules").iterdir()).name
-    _run([need("depmod", "kmod"), "-b", str(root), release], "depmod failed")
+    run([need("depmod", "kmod"), "-b", str(root), release], "depmod failed")
     (scratch / "vmlinux").write_bytes(_uncompressed(next((root / "boot").glob("vmlinuz-*"))))
     package.unlink()
     shutil.rmtree(scratch / "apt")
@@ -182,8 +182,8 @@ def files_of(kernel_, module):
     """The files to insert for a module, what it depends on first; nothing for one that is built in."""
     modprobe = need("modprobe", "kmod")
     try:
-        shown = _run([modprobe, "-d", str(kernel_.root), "-S", kernel_.release, "--show-depends", module],
-                     f"no module {module} in Linux {kernel_.release}")
+        shown = run([modprobe, "-d", str(kernel_.root), "-S", kernel_.release, "--show-depends", module],
+                    f"no module {module} in Linux {kernel_.release}")
     except Unavailable as why:
         raise NoModule(str(why)) from None
     return [pathlib.Path(line.split()[1]) for line in shown.splitlines() if line.startswith("insmod ")]

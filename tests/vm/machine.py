@@ -21,6 +21,7 @@ import tempfile
 import time
 
 import kernels
+import left_out
 
 HERE = pathlib.Path(__file__).resolve().parent
 BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console")
@@ -282,7 +283,7 @@ def run(settings, out, err, say=lambda text: None):
     kernels.need("qemu-system-x86_64", "qemu-system-x86")
     kernel = kernels.kernel(settings.kernel, cache, say)
     for module in settings.modules:
-        kernels.files_of(kernel, module)
+        left_out.provide(kernel, module, cache, say)
     accelerator, why = settings.accelerator, ""
     if accelerator == "auto":
         why = _kvm_verdict(kernel, cache)
