@@ -149,10 +149,20 @@ TEST(S3Rdma, WelcomeRoundTrips) {
   auto wrong = encode(RdmaStatus::ticket);
   wrong[7] = std::byte{4};
   EXPECT_EQ(decode_rdma_welcome(wrong), std::nullopt);
-  for (const std::size_t at : {std::size_t{0}, std::size_t{4}, std::size_t{5}}) {
-    wrong = encode(RdmaStatus::accepted);
-    wrong[at] ^= std::byte{2};
-    EXPECT_EQ(decode_rdma_welcome(wrong), std::nullopt) << at;
+  wrong = encode(RdmaStatus::accepted);
+  EXPECT_EQ(decode_rdma_welcome(std::span(wrong).first(7)), std::nullopt);
+  wrong[0] ^= std::byte{2};
+  EXPECT_EQ(decode_rdma_welcome(wrong), std::nullopt);
+}
+
+// Whatever it says in its own words.
+TEST(S3Rdma, WelcomeOfAnotherVersionSaysSo) {
+  for (const std::size_t at : {std::size_t{4}, std::size_t{5}}) {
+    for (const RdmaStatus each : {RdmaStatus::accepted, RdmaStatus::resources}) {
+      auto other = encode(each);
+      other[at] ^= std::byte{2};
+      EXPECT_EQ(decode_rdma_welcome(other), RdmaStatus::version) << at;
+    }
   }
 }
 

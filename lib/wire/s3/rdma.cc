@@ -74,6 +74,18 @@ class FieldReader {
   bool good_ = true;
 };
 
+/// What all private data begins with.
+void write_form(std::span<std::byte> out) {
+  store_be<std::uint32_t>(&out[0], kMagic);
+  store_be<std::uint16_t>(&out[4], kVersion);
+}
+
+/// Nothing for what is shorter than `least`, or of another protocol.
+std::optional<std::uint16_t> version_of(std::span<const std::byte> bytes, std::size_t least) {
+  if (bytes.size() < least || load_be<std::uint32_t>(&bytes[0]) != kMagic) return std::nullopt;
+  return load_be<std::uint16_t>(&bytes[4]);
+}
+
 }  // namespace
 
 std::string encode(const RdmaToken& token) {
@@ -144,8 +156,7 @@ std::optional<RdmaOffer> decode_rdma_offer(std::string_view text) {
 
 std::array<std::byte, kRdmaGreetingBytes> encode(const RdmaGreeting& greeting) {
   std::array<std::byte, kRdmaGreetingBytes> out{};
-  store_be<std::uint32_t>(&out[0], kMagic);
-  store_be<std::uint16_t>(&out[4], kVersion);
+  write_form(out);
   std::ranges::copy(greeting.session, &out[8]);
   std::ranges::copy(greeting.ticket, &out[24]);
   return out;
@@ -153,9 +164,7 @@ std::array<std::byte, kRdmaGreetingBytes> encode(const RdmaGreeting& greeting) {
 
 std::optional<RdmaGreeting> decode_rdma_greeting(std::span<const std::byte> bytes, RdmaStatus& refusal) {
   refusal = RdmaStatus::version;
-  if (bytes.size() < kRdmaGreetingBytes || load_be<std::uint32_t>(&bytes[0]) != kMagic ||
-      load_be<std::uint16_t>(&bytes[4]) != kVersion)
-    return std::nullopt;
+  if (version_of(bytes, kRdmaGreetingBytes) != kVersion) return std::nullopt;
   RdmaGreeting greeting;
   std::ranges::copy(bytes.subspan(8, greeting.session.size()), greeting.session.begin());
   std::ranges::copy(bytes.subspan(24, greeting.ticket.size()), greeting.ticket.begin());
@@ -164,16 +173,15 @@ std::optional<RdmaGreeting> decode_rdma_greeting(std::span<const std::byte> byte
 
 std::array<std::byte, kRdmaWelcomeBytes> encode(RdmaStatus status) {
   std::array<std::byte, kRdmaWelcomeBytes> out{};
-  store_be<std::uint32_t>(&out[0], kMagic);
-  store_be<std::uint16_t>(&out[4], kVersion);
+  write_form(out);
   store_be<std::uint16_t>(&out[6], static_cast<std::uint16_t>(status));
   return out;
 }
 
 std::optional<RdmaStatus> decode_rdma_welcome(std::span<const std::byte> bytes) {
-  if (bytes.size() < kRdmaWelcomeBytes || load_be<std::uint32_t>(&bytes[0]) != kMagic ||
-      load_be<std::uint16_t>(&bytes[4]) != kVersion)
-    return std::nullopt;
+  const auto version = version_of(bytes, kRdmaWelcomeBytes);
+  if (!version) return std::nullopt;
+  if (*version != kVersion) return RdmaStatus::version;
   const auto status = load_be<std::uint16_t>(&bytes[6]);
   if (status > static_cast<std::uint16_t>(RdmaStatus::resources)) return std::nullopt;
   return static_cast<RdmaStatus>(status);

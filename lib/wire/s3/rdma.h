@@ -73,7 +73,7 @@ enum class RdmaStatus : std::uint16_t { accepted = 0, version = 1, ticket = 2, r
 // What the endpoint answers.
 inline constexpr std::size_t kRdmaWelcomeBytes = 8;
 [[nodiscard]] std::array<std::byte, kRdmaWelcomeBytes> encode(RdmaStatus status);
-// Nothing for what is no answer of this version of the protocol.
+// `version` also for what another version of the protocol says; nothing for what is none of its answers.
 [[nodiscard]] std::optional<RdmaStatus> decode_rdma_welcome(std::span<const std::byte> bytes);
 
 }  // namespace netstor::s3
