@@ -149,6 +149,8 @@ class MessagePort : public Port {
   /// to, all of which it may then write.
   virtual Result<bool> hides_memory(const Address& address) = 0;
   virtual void connect_messages(MessageConnectOp& op) = 0;
+  /// Asks to stop it: it completes soon, as cancelled or as what it became.
+  virtual void cancel_messages(MessageConnectOp& op) = 0;
   /// What came with the request.
   virtual const MessageGreeting& asked(const Ticket& ticket) const noexcept = 0;
   /// The ticket is used up, on failure too: then the peer is refused with `refusal`. One of the failures is

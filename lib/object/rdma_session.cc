@@ -3,7 +3,7 @@
 
 #include "lib/base/assert.h"
 
-#include <algorithm>
+#include <cerrno>
 #include <utility>
 
 namespace netstor::object {
@@ -48,12 +48,38 @@ RdmaSession::RdmaSession(MessagePort& port, detail::ShardLoop& loop, Owner& owne
 
 RdmaSession::~RdmaSession() { NETSTOR_ASSERT(closed_already_ && !holding_); }
 
+/// Nothing: there is a link, and the endpoint's word that it takes part.
+std::optional<RdmaFailure> RdmaSession::failure_to_connect() const {
+  using s3::RdmaStatus;
+  const std::string to =
+      "no RDMA connection to " + connect_.address.host + " port " + std::to_string(connect_.address.port);
+  const auto said = s3::decode_rdma_welcome(connect_.greeting.view());
+  if (said == RdmaStatus::version || (link_ != nullptr && said != RdmaStatus::accepted))
+    return RdmaFailure{.why = to + ": what answers there speaks " +
+                              std::string(s3::to_string(RdmaStatus::version))};
+  if (link_ != nullptr && !link_->broken()) return std::nullopt;
+  if (said == RdmaStatus::ticket || said == RdmaStatus::resources)
+    return RdmaFailure{.kind = said == RdmaStatus::ticket ? ErrorKind::disconnected : ErrorKind::exhausted,
+                       .why = to + ": the endpoint refused it: " + std::string(s3::to_string(*said)),
+                       .passing = true};
+  const OpResult how = link_ != nullptr ? OpResult::failure(ErrorKind::disconnected) : connect_.result;
+  // What has no card on the way to it has none the next time.
+  const bool no_card = how.origin == Origin::system && how.native == ENODEV;
+  const bool passing = !no_card && (how.kind == ErrorKind::disconnected || how.kind == ErrorKind::timed_out ||
+                                    how.kind == ErrorKind::exhausted);
+  std::string why = how.error(to).text();
+  if (!connect_.detail.empty()) why += " (" + connect_.detail + ")";
+  return RdmaFailure{
+      .kind = passing ? how.kind : ErrorKind::unsupported, .why = std::move(why), .passing = passing};
+}
+
 void RdmaSession::was_connected() noexcept {
   link_ = std::move(connect_.link);
+  auto failure = failure_to_connect();
+  if (failure) failure_ = std::move(*failure);
   if (link_ == nullptr) return was_closed();
   // Who accepts without the words of this protocol is somebody else.
-  const auto welcome = s3::decode_rdma_welcome(connect_.greeting.view());
-  if (closing_ || welcome != s3::RdmaStatus::accepted || link_->broken()) return link_->close(closed_);
+  if (closing_ || failure) return link_->close(closed_);
   connecting_ = false;
   link_->observe(*this);
   began_ = loop_.now();
@@ -104,7 +130,10 @@ void RdmaSession::let_go() noexcept {
 }
 
 void RdmaSession::close() {
-  if (!std::exchange(closing_, true) && !connecting_ && !closed_already_) link_->close(closed_);
+  if (std::exchange(closing_, true) || closed_already_) return;
+  if (!connecting_) return link_->close(closed_);
+  // One that was made and is not wanted is closing already.
+  if (link_ == nullptr) port_.cancel_messages(connect_);
 }
 
 void RdmaSession::message_came(std::uint32_t, std::span<const std::byte>, std::uint32_t) noexcept {

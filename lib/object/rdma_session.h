@@ -9,16 +9,24 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace netstor::object {
+
+/// Why there is no session.
+struct RdmaFailure {
+  ErrorKind kind = ErrorKind::unsupported;
+  std::string why;
+  bool passing = false;  ///< another one may be had in a moment
+};
 
 class RdmaSession final : MessageObserver {
  public:
   /// Told of each step; never inside the call that asked for it.
   class Owner {
    public:
-    /// The session is there; or it is closed() and never was.
+    /// The session is there; or it is closed() and never was: failure() says why.
     virtual void rdma_connected() = 0;
     /// The endpoint reaches the memory: token() is to be shown.
     virtual void rdma_opened() = 0;
@@ -44,6 +52,7 @@ class RdmaSession final : MessageObserver {
     return link_ != nullptr && !connecting_ && !closing_ && !link_->broken();
   }
   bool closed() const noexcept { return closed_already_; }
+  const RdmaFailure& failure() const noexcept { return failure_; }
   std::uint64_t bytes_max() const noexcept { return bytes_max_; }
   /// Lets the endpoint into `memory`, registered for that time where it is not already; false: it cannot be.
   bool open(iovec memory, bool writable, Duration life);
@@ -51,6 +60,7 @@ class RdmaSession final : MessageObserver {
   /// Memory is open, or on its way to be or to be no more.
   bool holds_memory() const noexcept { return holding_; }
   void release();
+  /// Also while it connects.
   void close();
 
  private:
@@ -58,6 +68,7 @@ class RdmaSession final : MessageObserver {
                     std::uint32_t ended_key) noexcept override;
   void link_lost(OpResult why) noexcept override;
   void was_connected() noexcept;
+  std::optional<RdmaFailure> failure_to_connect() const;
   void was_closed() noexcept;
   void let_go() noexcept;
 
@@ -74,6 +85,7 @@ class RdmaSession final : MessageObserver {
   MessageOp opened_;
   MessageOp released_;
   Op closed_;
+  RdmaFailure failure_;
   MutableBytes borrowed_;  // registered for this request, and perhaps for others
   std::string token_;
   bool connecting_ = true;

@@ -28,6 +28,7 @@ class Card final : public MessagePort {
 
   Result<bool> hides_memory(const Address&) override { return true; }
   void connect_messages(MessageConnectOp&) override {}
+  void cancel_messages(MessageConnectOp&) override {}
   const MessageGreeting& asked(const Ticket&) const noexcept override { return greeting_; }
   Result<std::unique_ptr<MessageLink>> adopt_messages(const Ticket&, const MessageShape&,
                                                       std::span<const std::byte>,

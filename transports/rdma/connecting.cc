@@ -20,7 +20,16 @@ OpResult of_status(int status, int otherwise) noexcept {
 
 }  // namespace
 
-void Connecting::start(RdmaPort& port, MessageConnectOp& op) { (new Connecting(port, op))->begin(); }
+void Connecting::start(RdmaPort& port, MessageConnectOp& op) {
+  auto* const connecting = new Connecting(port, op);
+  op.driver_words[0] = reinterpret_cast<std::uintptr_t>(connecting);
+  connecting->begin();
+}
+
+void Connecting::cancel(MessageConnectOp& op) {
+  auto* const connecting = reinterpret_cast<Connecting*>(op.driver_words[0]);
+  if (connecting != nullptr) connecting->end(OpResult::failure(ErrorKind::cancelled));
+}
 
 void Connecting::begin() {
   port_.eager(1);
@@ -153,6 +162,7 @@ void Connecting::end(OpResult result) {
   drop_attempt();
   if (alarm_.armed()) port_.loop().disarm(alarm_);
   port_.eager(-1);
+  op_.driver_words[0] = 0;  // there is nothing left to cancel
   port_.finish(op_, result);
   ended_ = true;
   // The helper thread still writes here while it looks the name up.

@@ -12,6 +12,8 @@ class Connecting final : public Listening {
  public:
   /// Completes `op` from the port's poll().
   static void start(RdmaPort& port, MessageConnectOp& op);
+  /// Under way or about to be answered.
+  static void cancel(MessageConnectOp& op);
 
  private:
   struct Alarm : detail::Timer {

@@ -211,6 +211,8 @@ void RdmaPort::forget_memory(MutableBytes memory) noexcept {
 
 void RdmaPort::connect_messages(MessageConnectOp& op) { Connecting::start(*this, op); }
 
+void RdmaPort::cancel_messages(MessageConnectOp& op) { Connecting::cancel(op); }
+
 Result<std::unique_ptr<Listener>> RdmaPort::listen(const Address& address) {
   return RdmaListener::make(*this, address);
 }

@@ -37,6 +37,7 @@ class RdmaPort final : public MessagePort {
   MessagePort* messages() noexcept override { return this; }
   Result<bool> hides_memory(const Address& address) override;
   void connect_messages(MessageConnectOp& op) override;
+  void cancel_messages(MessageConnectOp& op) override;
   const MessageGreeting& asked(const Ticket& ticket) const noexcept override;
   Result<std::unique_ptr<MessageLink>> adopt_messages(const Ticket& ticket, const MessageShape& shape,
                                                       std::span<const std::byte> private_data,
