@@ -101,8 +101,10 @@ enum class RdmaUse : std::uint8_t {
   /// compared where it is stored.
   automatic,
   never,
-  required,  ///< what automatic would send by RDMA, over https:// too (RDMA does not encrypt), or
-             ///< `unsupported`
+  /// What automatic would send by RDMA, over https:// too (RDMA does not encrypt), or an error that says why
+  /// not: `unsupported` at once, but for what passes (no resources, a time-out, nobody there), which is tried
+  /// again as other lost connections are.
+  required,
 };
 
 struct BucketOptions {

@@ -128,7 +128,10 @@ void Connection::begin(Exchange& exchange) {
   if (session_identity_ != exchange.identity())
     return fail(ErrorKind::disconnected, "the RDMA session of " + where() + " is of other credentials");
   if (rdma_->connected()) return open_memory();
-  decline("the RDMA connection was lost");
+  const std::string why = "the RDMA connection to " + where() + " was lost";
+  // The next one wants a new connection, too.
+  if (pool_.options().rdma == RdmaUse::required) return fail(ErrorKind::disconnected, why);
+  decline({.why = why});
 }
 
 /// Nothing: the exchange has failed.
@@ -425,12 +428,12 @@ void Connection::ask_for_session() {
 void Connection::asked() {
   const auto offer = s3::decode_rdma_offer(std::exchange(offer_, {}));
   if (!offer || !client_.reusable()) {
-    const std::string why =
-        where() + " does not offer it (HTTP " + std::to_string(offer_status_) + " to who asks)";
     const bool busy = offer_status_ == 429 || (offer_status_ >= 500 && offer_status_ != 501);
-    if (busy && pool_.options().rdma == RdmaUse::required) return fail(ErrorKind::disconnected, why);
-    if (!busy) pool_.rdma_declined();
-    return decline(why);
+    return decline({.kind = busy ? ErrorKind::exhausted : ErrorKind::unsupported,
+                    .why = where() + " does not offer it (HTTP " + std::to_string(offer_status_) +
+                           " to who asks; netstord does with --s3-listen-rdma)",
+                    .passing = busy},
+                   !busy);
   }
   stage_ = Stage::joining;
   RdmaSession::Owner& owner = *this;
@@ -446,18 +449,18 @@ std::string Connection::peer_host() const {
 
 void Connection::rdma_connected() {
   if (rdma_->connected()) return open_memory();
+  const RdmaFailure failure = rdma_->failure();
   rdma_.reset();
-  pool_.rdma_declined();
-  decline("no RDMA connection to " + where());
+  decline(failure, true);
 }
 
 void Connection::open_memory() {
   progressed();
   stage_ = Stage::opening;
   if (exchange_->remote.iov_len > rdma_->bytes_max())
-    return decline(where() + " does not move so much at once");
+    return decline({.why = where() + " does not move so much at once"});
   if (!rdma_->open(exchange_->remote, exchange_->remote_writable, pool_.options().first_byte_timeout))
-    decline("its memory could not be registered (ulimit -l; netstor info --capabilities)");
+    decline({.why = "its memory could not be registered (ulimit -l; netstor info --capabilities)"});
 }
 
 void Connection::rdma_opened() {
@@ -479,9 +482,18 @@ void Connection::rdma_closed() {
   rdma_.reset();
 }
 
-void Connection::decline(std::string why) {
-  exchange_->outcome = Exchange::Outcome::declined;
-  exchange_->why = std::move(why);
+void Connection::decline(const RdmaFailure& failure, bool by_endpoint) {
+  Exchange& exchange = *exchange_;
+  exchange.why = failure.why;
+  if (failure.passing && pool_.options().rdma == RdmaUse::required) {
+    exchange.outcome = Exchange::Outcome::failed;
+    exchange.rdma_missing = true;
+    exchange.kind = failure.kind;
+    exchange.failure = {.unanswered = true, .never_sent = true};
+  } else {
+    exchange.outcome = Exchange::Outcome::declined;
+    if (by_endpoint) pool_.rdma_declined(failure.why);
+  }
   finish();
 }
 

@@ -70,6 +70,7 @@ class Exchange {
   std::string text;            ///< body of an answer that had nowhere else to go
   std::uint64_t received = 0;  ///< bytes placed in `into`, or in `remote`
   unsigned rdma_reply = 0;     ///< what the answer says of the transfer; 0: nothing
+  bool rdma_missing = false;   ///< failed: it was not sent for want of RDMA, which is required
   ErrorKind kind = ErrorKind::internal;
   Origin origin = Origin::library;
   std::int32_t native = 0;
@@ -101,6 +102,7 @@ class Exchange {
     text.clear();
     received = 0;
     rdma_reply = 0;
+    rdma_missing = false;
     token_.clear();
     why.clear();
     failure = {};

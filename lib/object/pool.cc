@@ -51,11 +51,14 @@ std::optional<std::string_view> Pool::rdma_obstacle() {
     if (Result<Port*> port = loop_.port("rdma")) messages_ = (*port)->messages();
   }
   if (messages_ == nullptr) return "there is no RDMA device here (netstor info --capabilities)";
-  if (loop_.now() < rdma_again_) return "the service does not offer it";
+  if (loop_.now() < rdma_again_) return rdma_declined_;
   return std::nullopt;
 }
 
-void Pool::rdma_declined() noexcept { rdma_again_ = loop_.now() + kWithoutRdma; }
+void Pool::rdma_declined(std::string why) {
+  rdma_again_ = loop_.now() + kWithoutRdma;
+  rdma_declined_ = std::move(why);
+}
 
 Future<void> Pool::exchange(Exchange& exchange) {
   auto* state = detail::make_state<ExchangeState>(*this, exchange);

@@ -36,10 +36,16 @@ class Pool {
 
   /// Why payload cannot go by RDMA; nothing: it may.
   std::optional<std::string_view> rdma_obstacle();
+  /// Instead of the shard's own; of this pool alone.
+  void use_messages(MessagePort& port) noexcept {
+    messages_ = &port;
+    looked_for_messages_ = true;
+  }
   /// Only when nothing stands in the way.
   MessagePort& messages() noexcept { return *messages_; }
-  /// The service does not take payload by RDMA: it is not asked again for a while.
-  void rdma_declined() noexcept;
+  /// The service does not take payload by RDMA: it is not asked again for a while. `why` is the obstacle
+  /// then.
+  void rdma_declined(std::string why);
 
   /// Ready when it is answered, failed or cancelled, and its bytes are given back.
   Future<void> exchange(Exchange& exchange);
@@ -84,6 +90,7 @@ class Pool {
   MessagePort* messages_ = nullptr;
   bool looked_for_messages_ = false;
   Time rdma_again_{};  // not before
+  std::string rdma_declined_;
 };
 
 }  // namespace netstor::object

@@ -20,6 +20,7 @@ namespace {
 constexpr std::string_view kAgent = "netstor";
 constexpr unsigned kRedirectsMost = 3;
 constexpr unsigned kDeclined = 501;
+constexpr std::string_view kRequired = ": BucketOptions::rdma requires RDMA, but ";
 constexpr std::chrono::seconds kPauseMost = std::chrono::hours(1);
 
 /// Retry-After: seconds, or a date (RFC 9110, 10.2.3). What is neither asks for nothing.
@@ -132,13 +133,12 @@ Task<void> Request::reconsider_rdma() {
 }
 
 Error Request::required_but(std::string_view obstacle) const {
-  return {ErrorKind::unsupported,
-          what() + ": BucketOptions::rdma requires RDMA, but " + std::string(obstacle)};
+  return {ErrorKind::unsupported, what() + std::string(kRequired) + std::string(obstacle)};
 }
 
 Task<void> Request::go_by_http() {
   remote = {};
-  if (rdma_reply == kDeclined) pool_->rdma_declined();
+  if (rdma_reply == kDeclined) pool_->rdma_declined("the service declined it (HTTP 501)");
   if (!before_http_) co_return ok();
   auto preparing = before_http_();
   co_return co_await std::move(preparing);
@@ -329,14 +329,16 @@ Error Request::error() const {
     return {ErrorKind::cancelled, what() + ": cancelled", changes && sent ? Effect::unknown : effect};
   }
   if (outcome == Outcome::declined) {
-    return {ErrorKind::unsupported, what() + ": BucketOptions::rdma requires RDMA, but " + why + times,
-            effect};
+    return {ErrorKind::unsupported, what() + std::string(kRequired) + why + times, effect};
   }
-  if (outcome != Outcome::answered) return {kind, what() + ": " + why + times, effect, origin, native};
+  if (outcome != Outcome::answered) {
+    return {kind, what() + std::string(rdma_missing ? kRequired : ": ") + why + times, effect, origin,
+            native};
+  }
   ErrorKind means = s3::meaning_of(status, body_.code).kind;
   if (status == 412) means = condition_failed;
   if (status == 304) means = ErrorKind::compare_failed;
-  std::string words = what() + ": ";
+  std::string words = what() + std::string(rdma_declined() ? kRequired : ": ");
   words += body_.code.empty() ? "the service answered" : body_.code;
   if (!body_.message.empty()) words += ": " + body_.message;
   words += " (HTTP " + std::to_string(status);

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// What may go wrong with a bucket's sessions of RDMA, seen by who asked for an object: a service of the
+// test's, and a card on which connections go as it wants. Payload is the service's word alone: no byte moves
+// by such a card.
+
+#include <netstor/netstor.h>
+
+#include "lib/object/bucket_core.h"
+#include "tests/faults/scripted_service.h"
+#include "tests/unit/paper_card.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cerrno>
+
+namespace netstor {
+namespace {
+
+using detail::BucketCore;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+
+constexpr std::size_t kBytes = 100;
+
+class BucketRdma : public testing::Test {
+ protected:
+  BucketRdma() {
+    options_.endpoint = service_.url();
+    options_.credentials = Credentials{
+        .access_key_id = "id", .secret_access_key = "the-secret", .session_token = "", .expires = {}};
+    options_.retries = 3;
+    options_.retry_delay = milliseconds(1);
+    options_.retry_delay_max = milliseconds(2);
+    options_.rdma_from_bytes = 1;
+    options_.connect_timeout = options_.first_byte_timeout = minutes(10);
+    step_.test = this;
+    step_.run = [](detail::Runnable& self) noexcept { static_cast<Step&>(self).test->card_.poll(~0U); };
+    card_.wants_poll = [this] { detail::current_loop->push(step_); };
+  }
+  ~BucketRdma() override {
+    if (bucket_.valid()) {
+      EXPECT_TRUE(bucket_.close().get());
+    }
+  }
+
+  void open(RdmaUse use) {
+    options_.rdma = use;
+    bucket_ = Bucket::open(runtime_, "s3://samples", options_).get().value();
+    Future<void> taken =
+        runtime_.shard(0).run_on([this] { BucketCore::of(bucket_)->here()->pool().use_messages(card_); });
+    ASSERT_TRUE(taken.get());
+  }
+  Future<ObjectRead> get() { return bucket_.get("key", into_.bytes().first(kBytes)); }
+  void refuse(s3::RdmaStatus status, unsigned times = 1) {
+    for (unsigned i = 0; i < times; ++i)
+      card_.answers.push_back({OpResult::system(ECONNREFUSED), words(status)});
+  }
+  static void expect_text(const Error& error, std::initializer_list<const char*> words) {
+    for (const char* const each : words) EXPECT_NE(error.text().find(each), std::string::npos) << error;
+  }
+
+  // Of the service, on its own thread.
+  std::string reply(const std::string& request) {
+    if (request.starts_with("POST ") && request.find("netstor-rdma=") != std::string::npos) {
+      ++sessions_asked_;
+      if (const unsigned busy = busy_.load(); busy != 0) {
+        busy_ = busy - 1;
+        return answer("503 Slow Down", "");
+      }
+      if (!offers_) return answer("501 Not Implemented", "");
+      const s3::RdmaOffer offer{.port = 9001, .seconds = 10, .bytes_max = 1 << 20, .host = "10.0.0.1"};
+      return answer("200 OK", "x-netstor-rdma-session: " + encode(offer) + "\r\n");
+    }
+    const std::string range = "content-range: bytes 0-99/100\r\netag: \"e\"\r\n";
+    if (request.find("\r\nx-amz-rdma-token: ") == std::string::npos)
+      return answer("206 Partial Content", range, std::string(kBytes, 'h'));
+    if (declines_) return answer("501 Not Implemented", "x-amz-rdma-reply: 501\r\n");
+    return answer("206 Partial Content",
+                  range + "x-amz-rdma-reply: 206\r\nx-amz-rdma-bytes-transferred: 100\r\n");
+  }
+
+  struct Step : detail::Runnable {
+    BucketRdma* test = nullptr;
+  };
+  std::atomic<unsigned> sessions_asked_{0};
+  std::atomic<unsigned> busy_{0};
+  std::atomic<bool> offers_{true};
+  std::atomic<bool> declines_{false};
+  ScriptedService service_{[this](const std::string& request) { return reply(request); }};
+  BucketOptions options_;
+  PaperCard card_;
+  Step step_;
+  Runtime runtime_ = *Runtime::start();
+  Buffer into_ = *Buffer::allocate(4096);
+  Bucket bucket_;
+};
+
+TEST_F(BucketRdma, PayloadGoesByASession) {
+  open(RdmaUse::automatic);
+  for (int i = 0; i < 2; ++i) {
+    const auto read = get().get();
+    ASSERT_TRUE(read) << read.error();
+    EXPECT_EQ(read->bytes, kBytes);
+  }
+  EXPECT_EQ(runtime_.metrics().rdma_requests, 2u);
+  EXPECT_EQ(card_.connects, 1u);
+}
+
+TEST_F(BucketRdma, RequiredIsTriedAgainAfterWhatPasses) {
+  open(RdmaUse::required);
+  refuse(s3::RdmaStatus::resources);
+  refuse(s3::RdmaStatus::ticket);
+  card_.answers.push_back({OpResult::failure(ErrorKind::timed_out), {}});
+  const auto read = get().get();
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_EQ(card_.connects, 4u);
+  EXPECT_EQ(runtime_.metrics().rdma_requests, 1u);
+}
+
+TEST_F(BucketRdma, RequiredIsTriedAgainOfABusyService) {
+  open(RdmaUse::required);
+  busy_ = 2;
+  const auto read = get().get();
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_EQ(sessions_asked_, 3u);
+}
+
+TEST_F(BucketRdma, RequiredIsNotTriedForEver) {
+  open(RdmaUse::required);
+  refuse(s3::RdmaStatus::resources, 8);
+  const auto read = get().get();
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind(), ErrorKind::exhausted);
+  expect_text(read.error(), {"requires RDMA", "10.0.0.1 port 9001", "no resources", "(4 tries)"});
+  EXPECT_EQ(card_.connects, 4u);
+  // The next request asks for itself.
+  EXPECT_FALSE(get().get());
+  EXPECT_EQ(card_.connects, 8u);
+}
+
+TEST_F(BucketRdma, RequiredFailsAtOnceForWhatStays) {
+  open(RdmaUse::required);
+  refuse(s3::RdmaStatus::version);
+  for (int i = 0; i < 2; ++i) {
+    const auto read = get().get();
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error().kind(), ErrorKind::unsupported);
+    expect_text(read.error(), {"requires RDMA", "another version"});
+  }
+  EXPECT_EQ(card_.connects, 1u);
+}
+
+TEST_F(BucketRdma, RequiredSaysWhoDoesNotOfferIt) {
+  offers_ = false;
+  open(RdmaUse::required);
+  const auto read = get().get();
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind(), ErrorKind::unsupported);
+  expect_text(read.error(), {"requires RDMA", "HTTP 501", "--s3-listen-rdma"});
+  EXPECT_EQ(sessions_asked_, 1u);
+}
+
+TEST_F(BucketRdma, RequiredSaysWhatWasDeclined) {
+  declines_ = true;
+  open(RdmaUse::required);
+  const auto read = get().get();
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind(), ErrorKind::unsupported);
+  expect_text(read.error(), {"requires RDMA", "HTTP 501"});
+}
+
+TEST_F(BucketRdma, AutomaticGoesByHttpAndAsksNoMoreForAWhile) {
+  open(RdmaUse::automatic);
+  refuse(s3::RdmaStatus::resources);
+  for (int i = 0; i < 2; ++i) {
+    const auto read = get().get();
+    ASSERT_TRUE(read) << read.error();
+    EXPECT_EQ(into_.data()[0], std::byte{'h'});
+  }
+  EXPECT_EQ(card_.connects, 1u);
+  EXPECT_EQ(runtime_.metrics().rdma_requests, 0u);
+}
+
+TEST_F(BucketRdma, CancelledRequestsWaitForNoConnection) {
+  card_.is_silent = true;
+  open(RdmaUse::required);
+  Future<ObjectRead> read = get();
+  const auto connecting = [this] { return !card_.silent.empty(); };
+  while (!runtime_.shard(0).run_on(connecting).get().value()) ::usleep(1000);
+  read.cancel();
+  EXPECT_EQ(read.get().error().kind(), ErrorKind::cancelled);
+}
+
+TEST_F(BucketRdma, DeadlineEndsTheWaitForAConnection) {
+  card_.is_silent = true;
+  options_.operation_timeout = milliseconds(50);
+  open(RdmaUse::required);
+  const auto read = get().get();
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind(), ErrorKind::timed_out);
+}
+
+}  // namespace
+}  // namespace netstor
