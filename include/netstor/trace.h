@@ -8,11 +8,12 @@
 //   netstor::trace(runtime, nullptr, nullptr);    // no more
 //
 // Off it costs one look at a pointer a request; on, one call and one look at the clock a point, and no
-// allocation. Today volumes are followed; requests to buckets are not yet.
+// allocation but for the texts of errors. A call on a bucket is as many requests as it sends to the service:
+// each part of a large object is one, with all its tries.
 //
 // Thread rule: trace() on foreign threads, it waits for each shard; the hook is called on the shards, on
 // several at once. It must not block, and what it is given is good during the call alone, but for the
-// constants `room` and `what`. Error rule: none.
+// constants `room`, `what` and `verb`. Error rule: none.
 
 #include <netstor/shard.h>
 
@@ -25,15 +26,25 @@ struct TracePoint {
   unsigned shard = 0;
   std::uint64_t request = 0;  ///< the same at all points of a request; unique on its shard
   Time at{};
-  /// Who has it: "volume" (lib/block: split, queued, replayed), "device" (the driver behind `path`).
+  /// Who has it. Of volumes: "volume" (lib/block: split, queued, replayed), "device" (the driver behind
+  /// `path`). Of buckets: "bucket" (lib/object: queued, repeated), "connection" (to the service), "rdma" (the
+  /// session beside it).
   const char* room = "";
-  /// What happened: "asked", "waits for room", "waits for a path", "submitted", "answered",
+  /// What happened. Of volumes: "asked", "waits for room", "waits for a path", "submitted", "answered",
   /// "failed", "replays", "done".
+  /// Of buckets, bucket: "asked", "waits for a connection", "goes by http" (instead of by RDMA),
+  /// "redirected", "repeats", "done", "failed"; connection: "new" or "kept" (which it got), "head sent",
+  /// "body sent", "answered" (the head is here), "body received"; rdma: "asks for a session", "connects",
+  /// "connected", "opened" (the caller's memory), "moved" (the payload), "declined", "closed" (the memory).
   const char* what = "";
-  const char* verb = "";     ///< "read", …
+  const char* verb = "";     ///< "read", …; of buckets "GET", …
   std::uint64_t offset = 0;  ///< bytes; of the slice, where the request was split
-  std::uint64_t length = 0;
-  std::string_view path;  ///< the scheme that says which driver: "nvme+tcp", "file", …
+  std::uint64_t length = 0;  ///< of a GET what is asked for, and when it is done what came
+  /// Of volumes the scheme that says which driver: "nvme+tcp", "file", …; of buckets by what the payload
+  /// goes: "http", "https", "rdma".
+  std::string_view path;
+  std::string_view key;     ///< of buckets; empty: of the bucket itself
+  std::string_view detail;  ///< of buckets: the peer, the answer's status, or why
 };
 
 using TraceHook = void (*)(void* user, const TracePoint& at) noexcept;

@@ -119,6 +119,7 @@ void Connection::begin(Exchange& exchange) {
   state_ = State::busy;
   exchange_ = &exchange;
   exchange.connection_ = this;
+  exchange.trace("connection", std::exchange(used_, true) ? "kept" : "new", link_->peer());
   progressed();
   if (!alarm_.armed()) pool_.loop().arm(alarm_, progress_ + pool_.options().first_byte_timeout / 2);
   if (exchange.remote.iov_len == 0) return send_request();
@@ -150,6 +151,7 @@ std::span<const std::byte> Connection::head_of(void (Exchange::*write)(http::Hea
 
 void Connection::send_request() {
   stage_ = Stage::request;
+  head_sent_ = false;
   const auto head = head_of(&Exchange::write_head);
   if (head.empty()) return;
   http::ClientRequest request{.head = head, .to_head = exchange_->to_head};
@@ -261,6 +263,7 @@ void Connection::take_answer() {
     return client_.discard_body();
   }
   exchange_->status = head.status;
+  if (exchange_->is_traced()) exchange_->trace("connection", "answered", std::to_string(head.status));
   if (!exchange_->token_.empty() && !take_rdma_answer(head)) return;
   exchange_->take_head(head);
   const std::uint64_t length = client_.body_length().value_or(0);
@@ -298,10 +301,17 @@ void Connection::sent() {
   if (state_ != State::busy) return;
   if (send_.result.ok) {
     client_.batch_sent(progress_);
+    if (stage_ == Stage::request && exchange_->is_traced()) trace_sent();
   } else {
     client_.send_failed();
   }
   pump();
+}
+
+void Connection::trace_sent() {
+  if (!std::exchange(head_sent_, true)) exchange_->trace("connection", "head sent");
+  const bool has_body = exchange_->body_pieces != 0 || exchange_->body_follows;
+  if (exchange_->token_.empty() && has_body && client_.sent()) exchange_->trace("connection", "body sent");
 }
 
 void Connection::received() {
@@ -339,6 +349,7 @@ void Connection::finish() {
     } else {
       exchange.text.resize(std::min<std::uint64_t>(exchange.text.size(), client_.body_bytes()));
     }
+    if (client_.body_bytes() != 0) exchange.trace("connection", "body received");
   }
   // What is still being sent borrows the request's bytes: it is over when the link is.
   if (sending_ || !client_.reusable()) return close();
@@ -418,6 +429,7 @@ void Connection::end() {
 // request sent, which names it.
 
 void Connection::ask_for_session() {
+  exchange_->trace("rdma", "asks for a session");
   session_identity_ = exchange_->identity();
   const auto head = head_of(&Exchange::write_session_head);
   if (head.empty()) return;
@@ -436,6 +448,7 @@ void Connection::asked() {
                    !busy);
   }
   stage_ = Stage::joining;
+  exchange_->trace("rdma", "connects", offer->host);
   RdmaSession::Owner& owner = *this;
   rdma_ = std::make_unique<RdmaSession>(pool_.messages(), pool_.loop(), owner, *offer, peer_host(),
                                         pool_.loop().now() + pool_.options().connect_timeout);
@@ -448,7 +461,10 @@ std::string Connection::peer_host() const {
 }
 
 void Connection::rdma_connected() {
-  if (rdma_->connected()) return open_memory();
+  if (rdma_->connected()) {
+    exchange_->trace("rdma", "connected");
+    return open_memory();
+  }
   const RdmaFailure failure = rdma_->failure();
   rdma_.reset();
   decline(failure, true);
@@ -464,11 +480,15 @@ void Connection::open_memory() {
 }
 
 void Connection::rdma_opened() {
+  exchange_->trace("rdma", "opened");
   exchange_->token_ = rdma_->token();
   send_request();
 }
 
-void Connection::rdma_released() { finish(); }
+void Connection::rdma_released() {
+  exchange_->trace("rdma", "closed");
+  finish();
+}
 
 void Connection::rdma_lost() {
   if (state_ == State::idle) return close();
@@ -484,6 +504,7 @@ void Connection::rdma_closed() {
 
 void Connection::decline(const RdmaFailure& failure, bool by_endpoint) {
   Exchange& exchange = *exchange_;
+  exchange.trace("rdma", "declined", failure.why);
   exchange.why = failure.why;
   if (failure.passing && pool_.options().rdma == RdmaUse::required) {
     exchange.outcome = Exchange::Outcome::failed;
@@ -501,6 +522,10 @@ void Connection::decline(const RdmaFailure& failure, bool by_endpoint) {
 bool Connection::take_rdma_answer(const http::ResponseHead& head) {
   exchange_->rdma_reply =
       static_cast<unsigned>(http::decode_number(head.fields.value(s3::kRdmaReplyHeader), 999).value_or(0));
+  if (exchange_->rdma_reply >= 300) {
+    exchange_->trace("rdma", "declined");
+    exchange_->why = "it was declined (HTTP " + std::to_string(head.status) + ")";
+  }
   if (head.status / 100 != 2) return true;
   const bool may_come_by_http = exchange_->remote_writable && pool_.options().rdma != RdmaUse::required;
   if (exchange_->rdma_reply == 0 && may_come_by_http) return true;
@@ -513,6 +538,7 @@ bool Connection::take_rdma_answer(const http::ResponseHead& head) {
     fail(ErrorKind::protocol, where() + " did not say what it moved by RDMA");
     return false;
   }
+  exchange_->trace("rdma", "moved");
   if (exchange_->remote_writable) exchange_->received = *moved;
   ++pool_.loop().metrics().rdma_requests;
   pool_.loop().metrics().rdma_bytes += *moved;

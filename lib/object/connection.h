@@ -84,6 +84,7 @@ class Connection final : RdmaSession::Owner {
   std::span<const std::byte> head_of(void (Exchange::*write)(http::HeadWriter&));
   void pump();
   void sent();
+  void trace_sent();
   void received();
   void send();
   void receive();
@@ -117,6 +118,8 @@ class Connection final : RdmaSession::Owner {
   bool receiving_ = false;
   bool link_closed_ = false;
   bool new_ = true;
+  bool used_ = false;
+  bool head_sent_ = false;
   Stage stage_ = Stage::request;
   std::unique_ptr<RdmaSession> rdma_;
   std::string offer_;  // as it came

@@ -77,9 +77,17 @@ class Exchange {
   std::string why;
   Failure failure;
 
+  /// For those who follow requests (trace.h).
+  bool is_traced() const noexcept { return trace_ != 0; }
+  void trace(const char* room, const char* what, std::string_view detail = {}) const noexcept {
+    if (is_traced()) [[unlikely]]
+      tell(room, what, detail);
+  }
+
  protected:
   /// What the head shows in place of a payload; empty: that goes by HTTP.
   const std::string& token() const noexcept { return token_; }
+  std::uint64_t trace_ = 0;  // its number; 0: nobody follows it
 
  private:
   friend class Connection;
@@ -94,6 +102,7 @@ class Exchange {
   virtual BodyPart next_body() { return {}; }
   /// The final head of the answer; views into it last for the call.
   virtual void take_head(const http::ResponseHead& head) = 0;
+  virtual void tell(const char*, const char*, std::string_view) const noexcept {}
 
   void prepare() {
     outcome = Outcome::pending;

@@ -51,6 +51,7 @@ Task<std::uint64_t> get_once(Call call, const std::string& key, std::uint64_t of
   headers.add_key(request, options.encryption);
   headers.add_range(request, offset, length);
   if (offset == 0 && told != nullptr) ask_for_checksum(call, request);
+  request.offset = offset;
   request.into = into.data();
   request.into_pieces = static_cast<unsigned>(into.size());
   request.into_bytes = length;

@@ -77,6 +77,7 @@ void Pool::start(Exchange& exchange) {
   }
   wait(exchange);
   serve();
+  if (exchange.waiting_) exchange.trace("bucket", "waits for a connection");
 }
 
 void Pool::wait(Exchange& exchange) {

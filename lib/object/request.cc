@@ -5,6 +5,7 @@
 
 #include "lib/base/encoding.h"
 #include "lib/base/hash.h"
+#include "lib/engine/tracer.h"
 #include "lib/object/bucket_core.h"
 #include "lib/wire/http/date.h"
 #include "lib/wire/http/uri.h"
@@ -118,6 +119,8 @@ Result<void> Request::use_rdma(std::span<const iovec> pieces, bool writable) {
     remote_writable = writable;
   } else if (options.rdma == RdmaUse::required) {
     return required_but(*obstacle);
+  } else if (detail::tracer.hook != nullptr) {
+    obstacle_ = *obstacle;
   }
   return {};
 }
@@ -128,7 +131,7 @@ Task<void> Request::reconsider_rdma() {
   const auto obstacle = pool_->rdma_obstacle();
   if (!obstacle) co_return ok();
   if (shard_.options().rdma == RdmaUse::required) co_return required_but(*obstacle);
-  auto turning = go_by_http();
+  auto turning = go_by_http(*obstacle);
   co_return co_await std::move(turning);
 }
 
@@ -136,8 +139,9 @@ Error Request::required_but(std::string_view obstacle) const {
   return {ErrorKind::unsupported, what() + std::string(kRequired) + std::string(obstacle)};
 }
 
-Task<void> Request::go_by_http() {
+Task<void> Request::go_by_http(std::string_view reason) {
   remote = {};
+  trace("bucket", "goes by http", reason);
   if (rdma_reply == kDeclined) pool_->rdma_declined("the service declined it (HTTP 501)");
   if (!before_http_) co_return ok();
   auto preparing = before_http_();
@@ -349,9 +353,52 @@ Error Request::error() const {
       .with_answer(body_.code, id);
 }
 
+void Request::tell(const char* room, const char* what, std::string_view detail) const noexcept {
+  const bool answered = outcome == Outcome::answered && status / 100 == 2;
+  TracePoint point;
+  point.request = trace_;
+  point.room = room;
+  point.what = what;
+  point.verb = method_.data();  // of a literal
+  point.offset = offset;
+  point.length = into_bytes == 0 ? payload_bytes_ : answered ? received : into_bytes;
+  // Whoever does not know what a token is answers as if there were none.
+  const bool by_rdma = may_go_by_rdma() && (!answered || rdma_reply != 0);
+  point.path = by_rdma ? "rdma" : pool_->endpoint().tls ? "https" : "http";
+  point.key = key_;
+  point.detail = detail;
+  detail::tracer.tell(point);
+}
+
+void Request::begin_trace() noexcept {
+  trace_ = detail::tracer.request();
+  trace("bucket", "asked");
+  if (!obstacle_.empty()) trace("bucket", "goes by http", obstacle_);
+}
+
+void Request::trace_failure(const char* what) const {
+  if (is_traced()) trace("bucket", what, outcome == Outcome::pending ? "" : error().text());
+}
+
+void Request::end_trace() const { succeeded() ? trace("bucket", "done") : trace_failure("failed"); }
+
+namespace {
+
+/// The two ends of a trace, whatever ends the request.
+struct Followed {
+  explicit Followed(Request& asked) noexcept : request(asked) { request.begin_trace(); }
+  ~Followed() { request.end_trace(); }
+  Followed(const Followed&) = delete;
+  Followed& operator=(const Followed&) = delete;
+  Request& request;
+};
+
+}  // namespace
+
 Task<void> perform(Request& request) {
   ObjectShard& shard = request.shard();
   const BucketOptions& options = shard.options();
+  const Followed followed(request);
   bool replaced = false;
   for (unsigned retry = 0;;) {
     if (shard.wants_credentials()) {
@@ -367,12 +414,13 @@ Task<void> perform(Request& request) {
     }
     if (request.outcome == Exchange::Outcome::cancelled) co_return request.error();
     if (request.rdma_declined() && options.rdma == RdmaUse::automatic) {
-      auto turning = request.go_by_http();
+      auto turning = request.go_by_http(request.why);
       NETSTOR_CHECK(co_await std::move(turning));
       continue;
     }
-    NETSTOR_TRY(const bool followed, request.follow());
-    if (followed) {
+    NETSTOR_TRY(const bool moved, request.follow());
+    if (moved) {
+      request.trace("bucket", "redirected");
       auto looking = request.reconsider_rdma();
       NETSTOR_CHECK(co_await std::move(looking));
       continue;
@@ -386,9 +434,10 @@ Task<void> perform(Request& request) {
     }
     // What RDMA could not do HTTP may.
     if (request.may_go_by_rdma() && request.failure.unanswered && options.rdma == RdmaUse::automatic) {
-      auto turning = request.go_by_http();
+      auto turning = request.go_by_http(request.why);
       NETSTOR_CHECK(co_await std::move(turning));
     }
+    request.trace_failure("repeats");
     ++retry;
     ++shard.loop().metrics().replays;
     const Duration pause = pause_before(retry, options, request.failure, shard.loop().random());

@@ -62,6 +62,7 @@ class Request final : public Exchange {
   /// The head of an answer below 300.
   void on_head(std::function<void(const http::ResponseHead&)> take) { take_ = std::move(take); }
 
+  std::uint64_t offset = 0;  ///< of a range; for those who follow requests
   /// It changes what is stored: without an answer its effect is unknown.
   bool changes = false;
   Repeat repeat = Repeat::harmless;
@@ -87,9 +88,13 @@ class Request final : public Exchange {
   bool rdma_declined() const noexcept {
     return outcome == Outcome::declined || (outcome == Outcome::answered && rdma_reply >= 300);
   }
-  Task<void> go_by_http();
+  Task<void> go_by_http(std::string_view reason);
   /// After a redirect.
   Task<void> reconsider_rdma();
+
+  void begin_trace() noexcept;
+  void trace_failure(const char* what) const;
+  void end_trace() const;
 
  private:
   struct Line {  // what of a head differs
@@ -106,6 +111,7 @@ class Request final : public Exchange {
   std::string_view identity() const override { return shard_.signer().access_key_id(); }
   void take_head(const http::ResponseHead& head) override;
   BodyPart next_body() override { return chunks_->next(); }
+  void tell(const char* room, const char* what, std::string_view detail) const noexcept override;
   std::string_view payload_said() const noexcept;
   Error required_but(std::string_view obstacle) const;
   std::string what() const;
@@ -129,6 +135,7 @@ class Request final : public Exchange {
   std::string decoded_bytes_;
   std::function<void(const http::ResponseHead&)> take_;
   std::function<Task<void>()> before_http_;
+  std::string obstacle_;  // to RDMA, of one that is followed
 
   // Of the answer.
   std::string request_id_;

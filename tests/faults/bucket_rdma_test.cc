@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <string>
 
 namespace netstor {
 namespace {
@@ -180,6 +181,86 @@ TEST_F(BucketRdma, AutomaticGoesByHttpAndAsksNoMoreForAWhile) {
   }
   EXPECT_EQ(card_.connects, 1u);
   EXPECT_EQ(runtime_.metrics().rdma_requests, 0u);
+}
+
+/// What a trace has of requests, a line a point: "path room: what: detail".
+class Lines {
+ public:
+  explicit Lines(Runtime& runtime) : runtime_(runtime) {
+    const auto hook = [](void* user, const TracePoint& at) noexcept {
+      auto& self = *static_cast<Lines*>(user);
+      const std::string detail = at.detail.empty() ? "" : ": " + std::string(at.detail);
+      self.all += std::string(at.path) + " " + at.room + ": " + at.what + detail + "\n";
+      self.last = std::string(at.verb) + " " + std::string(at.key) + " " + std::to_string(at.length);
+    };
+    trace(runtime_, hook, this);
+  }
+  ~Lines() { trace(runtime_, nullptr, nullptr); }
+  Lines(const Lines&) = delete;
+  Lines& operator=(const Lines&) = delete;
+
+  std::string all;
+  std::string last;
+
+ private:
+  Runtime& runtime_;
+};
+
+TEST_F(BucketRdma, TraceShowsTheWayByRdma) {
+  open(RdmaUse::automatic);
+  Lines lines(runtime_);
+  ASSERT_TRUE(get().get());
+  const std::string peer = service_.authority();
+  EXPECT_EQ(lines.all,
+            "rdma bucket: asked\n"
+            "rdma bucket: waits for a connection\n"
+            "rdma connection: new: " +
+                peer +
+                "\n"
+                "rdma rdma: asks for a session\n"
+                "rdma rdma: connects: 10.0.0.1\n"
+                "rdma rdma: connected\n"
+                "rdma rdma: opened\n"
+                "rdma connection: head sent\n"
+                "rdma connection: answered: 206\n"
+                "rdma rdma: moved\n"
+                "rdma rdma: closed\n"
+                "rdma bucket: done\n");
+  EXPECT_EQ(lines.last, "GET key 100");
+}
+
+TEST_F(BucketRdma, TraceShowsWhyItWentByHttp) {
+  open(RdmaUse::automatic);
+  refuse(s3::RdmaStatus::resources);
+  Lines lines(runtime_);
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(get().get());
+  const std::string why = "no RDMA connection to 10.0.0.1 port 9001: the endpoint refused it: no resources\n";
+  for (const std::string& each : {"rdma rdma: declined: " + why, "http bucket: goes by http: " + why,
+                                  "http connection: kept: " + service_.authority() + "\n",
+                                  std::string("http connection: body received\nhttp bucket: done\n")})
+    EXPECT_NE(lines.all.find(each), std::string::npos) << each << "of\n" << lines.all;
+  // Of the second request, too, which asked for no session.
+  EXPECT_NE(lines.all.rfind("http bucket: asked\nhttp bucket: goes by http: " + why), std::string::npos)
+      << lines.all;
+}
+
+TEST_F(BucketRdma, TraceShowsWhatTheServiceDeclined) {
+  declines_ = true;
+  open(RdmaUse::automatic);
+  Lines lines(runtime_);
+  ASSERT_TRUE(get().get());
+  EXPECT_NE(lines.all.find("rdma rdma: declined\n"), std::string::npos) << lines.all;
+  EXPECT_NE(lines.all.find("http bucket: goes by http: it was declined (HTTP 501)\n"), std::string::npos)
+      << lines.all;
+}
+
+TEST_F(BucketRdma, TraceShowsTriesAndTheError) {
+  open(RdmaUse::required);
+  refuse(s3::RdmaStatus::resources, 4);
+  Lines lines(runtime_);
+  EXPECT_FALSE(get().get());
+  EXPECT_NE(lines.all.find("bucket: repeats: GET s3://samples/key: "), std::string::npos) << lines.all;
+  EXPECT_NE(lines.all.find("bucket: failed: GET s3://samples/key: "), std::string::npos) << lines.all;
 }
 
 TEST_F(BucketRdma, CancelledRequestsWaitForNoConnection) {

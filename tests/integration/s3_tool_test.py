@@ -6,6 +6,7 @@ import contextlib
 import os
 import pathlib
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -163,6 +164,24 @@ class Errors(Case):
                     "refused")
         no_tls = SERVER.endpoint.replace("http:", "https:")
         self.refuse(netstor("ls", "--endpoint-url", no_tls), 1, "TLS", "http://HOST")
+
+    def test_trace_tells_what_each_request_passed(self):
+        source = self.folder / "traced"
+        source.write_bytes(noise(3 * MIB))
+        answer = self.ok("cp", source, f"{self.bucket}/traced", "--trace", "--rdma", "never")
+        head, *points, last = answer.err.splitlines()
+        self.assertRegex(head, r"^trace 0\.1  PUT traced of 3 MiB at 0, http over (uring|posix)$")
+        said = [re.sub(r": 127\.0\.0\.1:\d+$", "", line.split("  ")[-1]) for line in points]
+        self.assertEqual(said, ["bucket: asked", "bucket: waits for a connection", "connection: new",
+                                "connection: head sent", "connection: body sent", "connection: answered: 200",
+                                "bucket: done"])
+        self.assertEqual(last, "trace: 1 requests")
+        got = self.ok("cat", f"{self.bucket}/traced", "--trace").err
+        self.assertIn("connection: kept", got)
+        self.assertIn("connection: body received", got)
+        self.assertRegex(got, r"bucket: goes by http: .*RDMA")
+        self.assertRegex(netstor("cat", f"{self.bucket}/nothing", "--trace").err,
+                         r"trace 0\.1  HEAD nothing, http over [^~]* bucket: failed: HEAD .*HTTP 404")
 
     def test_rdma_that_is_required_and_not_there(self):
         # On 127.0.0.1 there never is any; without --rdma nobody misses it.

@@ -21,11 +21,16 @@ void add_common(CLI::App& verb, Common& common) {
       ->check(CLI::IsMember({"auto", "uring", "posix"}));
 }
 
-void add_connection(CLI::App& verb, Common& common) {
-  add_common(verb, common);
+void add_trace(CLI::App& verb, Common& common) {
   verb.add_flag_callback(
       "--trace", [&common] { common.trace = std::make_shared<TraceLog>(); },
-      "When it has ended, print for each request to a volume the rooms that it passed, with times");
+      "When it has ended, print for each request to a volume or a bucket the rooms that it passed, with "
+      "times");
+}
+
+void add_connection(CLI::App& verb, Common& common) {
+  add_common(verb, common);
+  add_trace(verb, common);
   verb.add_option("--timeout", common.timeout_s, "Give up a connection after this many seconds (10)")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.001, 600.0));

@@ -145,6 +145,7 @@ void add_checksum(CLI::App& verb, Service& service) {
 
 void add_service_verb(CLI::App& verb, Common& common, Service& service) {
   add_common(verb, common);
+  add_trace(verb, common);
   verb.add_option("--timeout", common.timeout_s, "Give up a connection after this many seconds (10)")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.001, 600.0));

@@ -3,10 +3,9 @@
 
 #include <netstor/uri.h>
 
+#include "tools/netstor/service.h"
 #include "tools/netstor/text.h"
 
-#include <algorithm>
-#include <cstring>
 #include <iostream>
 #include <map>
 #include <sstream>
@@ -27,11 +26,30 @@ void TraceLog::follow(Runtime& runtime) {
     }
     Point& point = shard.points.emplace_back();
     point.at = at;
-    const std::size_t size = std::min(at.path.size(), sizeof point.path - 1);
-    std::memcpy(point.path, at.path.data(), size);
-    point.path[size] = '\0';
+    point.path = at.path;
+    point.key = at.key;
+    point.detail = at.detail;
   };
   trace(runtime, hook, this);
+}
+
+void TraceLog::print(std::ostream& out, const Request& points) const {
+  const TracePoint& first = points.front()->at;
+  const Point& last = *points.back();
+  out << "trace " << first.shard << "." << first.request << "  " << first.verb;
+  if (!last.key.view().empty()) out << " " << printable(last.key.view());
+  if (first.length != 0) out << " of " << format_size(first.length) << " at " << first.offset;
+  out << ", " << last.path.view() << " over " << driver_ << '\n';  // by what it went in the end
+  for (const Point* const point : points) {
+    const std::string time = format_time(static_cast<double>((point->at.at - first.at).count()));
+    out << std::string(columns_of(time) < 10 ? 10 - columns_of(time) : 0, ' ') << time << "  "
+        << point->at.room << ": " << point->at.what;
+    if (!point->detail.view().empty()) out << ": " << printable(point->detail.view());
+    if (point->at.length != first.length) {
+      out << " (" << format_size(point->at.length) << " at " << point->at.offset << ")";
+    }
+    out << '\n';
+  }
 }
 
 std::string TraceLog::text() const {
@@ -40,24 +58,10 @@ std::string TraceLog::text() const {
   std::uint64_t left_out = 0;
   for (const Shard& shard : shards_) {
     left_out += shard.left_out;
-    std::map<std::uint64_t, std::vector<const Point*>> by_request;
+    std::map<std::uint64_t, Request> by_request;
     for (const Point& point : shard.points) by_request[point.at.request].push_back(&point);
     requests += by_request.size();
-    for (const auto& [number, points] : by_request) {
-      const TracePoint& first = points.front()->at;
-      out << "trace " << first.shard << "." << number << "  " << first.verb << " of "
-          << format_size(first.length) << " at " << first.offset << ", " << points.front()->path << " over "
-          << driver_ << '\n';
-      for (const Point* const point : points) {
-        const std::string time = format_time(static_cast<double>((point->at.at - first.at).count()));
-        out << std::string(columns_of(time) < 10 ? 10 - columns_of(time) : 0, ' ') << time << "  "
-            << point->at.room << ": " << point->at.what;
-        if (point->at.length != first.length) {
-          out << " (" << format_size(point->at.length) << " at " << point->at.offset << ")";
-        }
-        out << '\n';
-      }
-    }
+    for (const auto& [number, points] : by_request) print(out, points);
   }
   out << "trace: " << requests << " requests";
   if (left_out != 0) out << ", and " << left_out << " points of others that were not kept";

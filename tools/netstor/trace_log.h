@@ -5,8 +5,9 @@
 
 #include <netstor/trace.h>
 
-#include <atomic>
+#include <iosfwd>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace netstor::tool {
@@ -26,10 +27,22 @@ class TraceLog {
   std::string text() const;
 
  private:
+  /// A text as far as there is room for it.
+  template <std::size_t N>
+  struct Text {
+    char bytes[N];
+    std::uint8_t size;
+    void operator=(std::string_view text) noexcept { size = static_cast<std::uint8_t>(text.copy(bytes, N)); }
+    std::string_view view() const noexcept { return {bytes, size}; }
+  };
   struct Point {
     TracePoint at;
-    char path[16];
+    Text<16> path;
+    Text<64> key;
+    Text<160> detail;
   };
+  using Request = std::vector<const Point*>;
+  void print(std::ostream& out, const Request& points) const;
   struct Shard {
     std::vector<Point> points;
     std::uint64_t left_out = 0;

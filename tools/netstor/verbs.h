@@ -57,6 +57,8 @@ struct Common {
   std::shared_ptr<TraceLog> trace;  ///< --trace: what is said of the requests, when the verb has ended
 };
 void add_common(CLI::App& verb, Common& common);
+void add_trace(CLI::App& verb, Common& common);
+/// What is common to all and what volumes have.
 void add_connection(CLI::App& verb, Common& common);
 
 /// An option that takes a size ("4KiB", "1.5GiB", "4096").
