@@ -305,6 +305,15 @@ struct BucketInfo {
   WallTime created{};
 };
 
+/// By what payload goes, at this time.
+struct BucketPath {
+  std::string endpoint;       ///< where requests go: "http://10.0.0.1:9000"
+  std::string transport;      ///< "http", "https"
+  bool rdma_offered = false;  ///< the endpoint gave a session of RDMA when it was asked for one
+  bool rdma = false;          ///< payload of rdma_from_bytes and more goes by RDMA
+  std::string rdma_obstacle;  ///< otherwise: why not
+};
+
 // ---- Calls.
 
 /// A multipart upload under way. What was uploaded is kept, and billed, until complete() or abort(); parts
@@ -418,6 +427,10 @@ class Bucket {
   /// A URL with which anybody may do this until then, or until these credentials end. 1 s … 7 days.
   Future<std::string> presign(Method method, std::string_view key,
                               std::chrono::seconds valid_for = std::chrono::hours(1)) const;
+
+  /// Asks the endpoint for a session of RDMA, and takes it up where nothing stands in the way; RdmaUse::never
+  /// and where there can be none (anonymous, a proxy): it is not asked. An endpoint without RDMA is no error.
+  Future<BucketPath> path() const;
 
   /// Of the bucket itself.
   Future<void> create() const;

@@ -241,6 +241,10 @@ Future<std::string> Bucket::presign(Method method, std::string_view key,
   });
 }
 
+Future<BucketPath> Bucket::path() const {
+  return start(core_, [](Call call) { return object::find_path(std::move(call)); });
+}
+
 Future<void> Bucket::create() const {
   return start(core_, [](Call call) { return object::create_bucket(std::move(call)); });
 }

@@ -122,7 +122,7 @@ void Connection::begin(Exchange& exchange) {
   exchange.trace("connection", std::exchange(used_, true) ? "kept" : "new", link_->peer());
   progressed();
   if (!alarm_.armed()) pool_.loop().arm(alarm_, progress_ + pool_.options().first_byte_timeout / 2);
-  if (exchange.remote.iov_len == 0) return send_request();
+  if (exchange.remote.iov_len == 0 && !exchange.session_only) return send_request();
   stage_ = Stage::asking;
   if (rdma_ == nullptr) return ask_for_session();
   // With a new connection comes a session of who asks now.
@@ -472,6 +472,10 @@ void Connection::rdma_connected() {
 
 void Connection::open_memory() {
   progressed();
+  if (exchange_->session_only) {
+    exchange_->outcome = Exchange::Outcome::answered;
+    return finish();
+  }
   stage_ = Stage::opening;
   if (exchange_->remote.iov_len > rdma_->bytes_max())
     return decline({.why = where() + " does not move so much at once"});

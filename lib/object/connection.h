@@ -67,6 +67,7 @@ class Connection final : RdmaSession::Owner {
   void ask_for_session();
   void asked();
   void rdma_connected() override;
+  /// Of the exchange, to the endpoint; or the session was all that it wanted.
   void open_memory();
   void rdma_opened() override;
   void rdma_released() override;

@@ -55,6 +55,7 @@ class Exchange {
   // 0: it may not.
   iovec remote{};
   bool remote_writable = false;
+  bool session_only = false;  ///< nothing is sent: it is answered when there is a session of RDMA
 
   // ---- How it ended.
   enum class Outcome : std::uint8_t {

@@ -43,6 +43,9 @@ Task<void> abort_upload(Call call, std::string key, std::string id);
 Task<void> abandon_upload(Call call, std::string key, std::string id);
 Task<std::vector<UploadInfo>> list_uploads(Call call, std::string prefix);
 
+// path.cc
+Task<BucketPath> find_path(Call call);
+
 // buckets.cc
 Task<ListPage> list_objects(Call call, ListOptions options);
 Task<void> create_bucket(Call call);

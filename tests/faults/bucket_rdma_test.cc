@@ -183,6 +183,49 @@ TEST_F(BucketRdma, AutomaticGoesByHttpAndAsksNoMoreForAWhile) {
   EXPECT_EQ(runtime_.metrics().rdma_requests, 0u);
 }
 
+TEST_F(BucketRdma, PathSaysWhatIsUsed) {
+  open(RdmaUse::automatic);
+  const auto path = bucket_.path().get();
+  ASSERT_TRUE(path) << path.error();
+  EXPECT_EQ(path->endpoint, service_.url());
+  EXPECT_EQ(path->transport, "http");
+  EXPECT_TRUE(path->rdma_offered);
+  EXPECT_TRUE(path->rdma);
+  EXPECT_EQ(path->rdma_obstacle, "");
+  // The session is there for requests.
+  ASSERT_TRUE(get().get());
+  EXPECT_EQ(card_.connects, 1u);
+}
+
+TEST_F(BucketRdma, PathSaysWhyItIsNotUsed) {
+  open(RdmaUse::automatic);
+  refuse(s3::RdmaStatus::version);
+  const auto path = bucket_.path().get();
+  ASSERT_TRUE(path) << path.error();
+  EXPECT_TRUE(path->rdma_offered);
+  EXPECT_FALSE(path->rdma);
+  EXPECT_NE(path->rdma_obstacle.find("another version"), std::string::npos) << path->rdma_obstacle;
+}
+
+TEST_F(BucketRdma, PathSaysThatItIsNotOffered) {
+  offers_ = false;
+  open(RdmaUse::required);
+  const auto path = bucket_.path().get();
+  ASSERT_TRUE(path) << path.error();
+  EXPECT_FALSE(path->rdma_offered);
+  EXPECT_FALSE(path->rdma);
+  EXPECT_NE(path->rdma_obstacle, "");
+  EXPECT_EQ(card_.connects, 0u);
+}
+
+TEST_F(BucketRdma, NobodyIsAskedWhereItIsNeverUsed) {
+  open(RdmaUse::never);
+  const auto path = bucket_.path().get();
+  ASSERT_TRUE(path) << path.error();
+  EXPECT_FALSE(path->rdma);
+  EXPECT_EQ(sessions_asked_, 0u);
+}
+
 /// What a trace has of requests, a line a point: "path room: what: detail".
 class Lines {
  public:

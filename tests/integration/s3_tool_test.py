@@ -183,6 +183,18 @@ class Errors(Case):
         self.assertRegex(netstor("cat", f"{self.bucket}/nothing", "--trace").err,
                          r"trace 0\.1  HEAD nothing, http over [^~]* bucket: failed: HEAD .*HTTP 404")
 
+    def test_stat_says_by_what_payload_goes(self):
+        self.put("stated", b"x")
+        for uri in (f"{self.bucket}/stated", self.bucket):
+            path = self.ok("stat", uri, "--json").json["path"]
+            self.assertEqual((path["endpoint"], path["transport"]), (SERVER.endpoint, "http"))
+            self.assertEqual((path["rdma_offered"], path["rdma"]), (False, False))
+            self.assertIn("not offer", path["rdma_obstacle"])
+            out = self.ok("stat", uri).out
+            self.assertRegex(out, r"RDMA +not used: the endpoint does not offer it")
+            never = self.ok("stat", uri, "--rdma", "never", "--json").json["path"]
+            self.assertEqual(never["rdma_obstacle"], "it is not asked for")
+
     def test_rdma_that_is_required_and_not_there(self):
         # On 127.0.0.1 there never is any; without --rdma nobody misses it.
         source = self.folder / "large"

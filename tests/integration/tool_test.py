@@ -279,6 +279,7 @@ class Measurements(tool_support.Case):
             self.assertIn(word, out)
         document = self.succeed(netstor("stat", uri, "--seconds", "0.2", "--json")).json
         self.assertEqual(document["metrics"]["reads"], document["latency"]["count"])
+        self.assertEqual(document["path"]["driver"], document["path"]["io_driver"])
 
     def test_info_of_a_file(self):
         _, uri = self.volume_file("v", MIB)
@@ -346,8 +347,12 @@ class Remote(CopyCase):
                                         "--json", "--shards", "2", "--depth", "8", "--seconds", "0.5")).json
         self.assertGreater(document["operations"], 0)
         self.assertEqual(document["metrics"]["errors"], 0)
-        self.assertGreater(self.succeed(netstor("stat", self.uri("b"), "--seconds", "0.2", "--json"))
-                           .json["metrics"]["reads"], 0)
+        stat = self.succeed(netstor("stat", self.uri("b"), "--seconds", "0.2", "--json")).json
+        self.assertGreater(stat["metrics"]["reads"], 0)
+        self.assertEqual(stat["path"]["driver"], "nvmeof over tcp")
+        self.assertTrue(stat["path"]["peer"].startswith("127.0.0.1:"))
+        self.assertIn(f"nvmeof over tcp, peer {stat['path']['peer']}, carried by ",
+                      self.succeed(netstor("stat", self.uri("b"), "--seconds", "0.2")).out)
 
     def test_a_volume_that_is_not_there(self):
         self.refuse(netstor("info", self.uri("none")), 1, "netstor discover")

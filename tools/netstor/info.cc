@@ -6,6 +6,7 @@
 #include <netstor/version.h>
 
 #include "tools/netstor/failure.h"
+#include "tools/netstor/report.h"
 #include "tools/netstor/table.h"
 #include "tools/netstor/text.h"
 #include "tools/netstor/verbs.h"
@@ -14,7 +15,6 @@
 #include <nlohmann/json.hpp>
 
 #include <iostream>
-#include <sstream>
 
 namespace netstor::tool {
 namespace {
@@ -45,17 +45,6 @@ void print_capabilities(bool json) {
   Table table("lll");
   for (const Capability& each : found) table.add({each.name, each.available ? "yes" : "no", each.reason});
   table.print(std::cout, "  ");
-}
-
-/// The "key: value" lines of a description.
-std::vector<std::pair<std::string, std::string>> facts_of(const std::string& description) {
-  std::vector<std::pair<std::string, std::string>> facts;
-  std::istringstream lines(description);
-  for (std::string line; std::getline(lines, line);) {
-    const auto colon = line.find(": ");
-    if (colon != std::string::npos) facts.emplace_back(line.substr(0, colon), line.substr(colon + 2));
-  }
-  return facts;
 }
 
 void print_json(const VolumeInfo& info, std::string_view driver) {

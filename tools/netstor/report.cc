@@ -12,10 +12,21 @@
 #include <array>
 #include <cstdio>
 #include <ostream>
+#include <sstream>
 
 namespace netstor::tool {
 
 using Json = nlohmann::ordered_json;
+
+Facts facts_of(const std::string& description) {
+  Facts facts;
+  std::istringstream lines(description);
+  for (std::string line; std::getline(lines, line);) {
+    const auto colon = line.find(": ");
+    if (colon != std::string::npos) facts.emplace_back(line.substr(0, colon), line.substr(colon + 2));
+  }
+  return facts;
+}
 
 Json json_of(const Metrics& metrics) {
   return {{"reads", metrics.reads},

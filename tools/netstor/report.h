@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// What bench and stat print of a load: a table, a picture, or a JSON document.
+// What bench and stat print of a load (a table, a picture, or a JSON document), and info and stat of a
+// volume's description.
 
 #include "tools/netstor/load.h"
 
 #include <nlohmann/json_fwd.hpp>
 
 #include <iosfwd>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace netstor::tool {
+
+/// The "key: value" lines of VolumeInfo::description.
+using Facts = std::vector<std::pair<std::string, std::string>>;
+Facts facts_of(const std::string& description);
 
 nlohmann::ordered_json json_of(const Metrics& metrics);
 /// Percentiles and the histogram's buckets that are not empty.

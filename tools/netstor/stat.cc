@@ -28,6 +28,19 @@ constexpr const char* kFooter = R"(Examples:
 Of volumes it reads blocks here and there, one at a time, and writes nothing. The counters are this command's
 own. Of an object it shows what the service knows.)";
 
+constexpr std::string_view kPathFacts[] = {"driver", "peer", "card"};
+
+/// What of a description says by which way requests go.
+Facts path_of(const Volume& volume, std::string_view io_driver) {
+  Facts path;
+  for (auto& [key, value] : facts_of(volume.info().description)) {
+    if (std::ranges::find(kPathFacts, key) != std::ranges::end(kPathFacts))
+      path.emplace_back(key, std::move(value));
+  }
+  path.emplace_back("io_driver", io_driver);
+  return path;
+}
+
 struct Arguments {
   Common common;
   Service service;
@@ -46,13 +59,17 @@ Result<void> run(const Arguments& arguments) {
                      open_volume(runtime, arguments.common, arguments.uri, {.read_only = true}));
   const std::chrono::duration<double, std::nano> opening = std::chrono::steady_clock::now() - begin;
 
+  const Facts path = path_of(volume, runtime.io_driver());
   LoadPlan plan;
   plan.block_bytes = std::max<std::size_t>(
       volume.block_bytes(), volume.size_bytes() >= 4096 && 4096 % volume.block_bytes() == 0 ? 4096 : 0);
   plan.seconds = arguments.seconds;
   NETSTOR_TRY_RETURN(const LoadResult result, run_load(runtime, volume, plan));
   if (arguments.common.json) {
+    nlohmann::ordered_json way;
+    for (const auto& [key, value] : path) way[key] = value;
     const nlohmann::ordered_json document{{"uri", arguments.uri},
+                                          {"path", way},
                                           {"size_bytes", volume.size_bytes()},
                                           {"open_ns", opening.count()},
                                           {"seconds", result.seconds},
@@ -62,7 +79,15 @@ Result<void> run(const Arguments& arguments) {
     std::cout << document.dump(2) << '\n';
   } else {
     std::cout << strong(terminal(), arguments.uri) << ": " << format_size(volume.size_bytes())
-              << ", opened in " << format_time(opening.count()) << "\n\n";
+              << ", opened in " << format_time(opening.count()) << '\n';
+    // "nvmeof over rdma, peer 10.0.2.15:4420, card rxe0, RoCE, carried by uring"
+    for (const auto& [key, value] : path) {
+      if (key == "io_driver") {
+        std::cout << "carried by " << value << "\n\n";
+      } else {
+        std::cout << (key == "driver" ? "" : key + " ") << value << ", ";
+      }
+    }
     std::cout << "reads of " << format_size(plan.block_bytes) << ", one at a time, for "
               << format_time(result.seconds * 1e9) << ":\n";
     print_latency(std::cout, result.latency);

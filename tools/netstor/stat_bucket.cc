@@ -18,11 +18,25 @@ namespace {
 
 constexpr const char* kChecksums[] = {"", "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256", "MD5"};
 
+nlohmann::ordered_json json_of(const BucketPath& path) {
+  return {{"endpoint", path.endpoint},
+          {"transport", path.transport},
+          {"rdma_offered", path.rdma_offered},
+          {"rdma", path.rdma},
+          {"rdma_obstacle", path.rdma_obstacle}};
+}
+
+std::string said_of_rdma(const BucketPath& path) {
+  if (path.rdma) return "used by large payload";
+  return std::string(path.rdma_offered ? "offered, not used: " : "not used: ") + path.rdma_obstacle;
+}
+
 Result<void> stat_object(const Common& common, const Bucket& bucket, const ObjectUri& uri,
                          const std::string& version_id) {
   GetOptions options;
   options.version_id = version_id;
   NETSTOR_TRY_RETURN(const ObjectInfo info, bucket.head(uri.key, options).get());
+  NETSTOR_TRY_RETURN(const BucketPath path, bucket.path().get());
   const char* const checksum = kChecksums[static_cast<std::size_t>(info.checksum_algorithm)];
   if (common.json) {
     auto metadata = nlohmann::ordered_json::object();
@@ -36,7 +50,8 @@ Result<void> stat_object(const Common& common, const Bucket& bucket, const Objec
                          {"storage_class", info.storage_class},
                          {"checksum_algorithm", checksum},
                          {"checksum", info.checksum},
-                         {"metadata", metadata}})
+                         {"metadata", metadata},
+                         {"path", json_of(path)}})
               << '\n';
     return ok();
   }
@@ -53,6 +68,8 @@ Result<void> stat_object(const Common& common, const Bucket& bucket, const Objec
   line("storage class", info.storage_class);
   line(checksum, info.checksum);
   for (const auto& [name, value] : info.metadata) line("meta " + name, value);
+  line("endpoint", path.endpoint);
+  line("RDMA", said_of_rdma(path));
   table.print(std::cout);
   return ok();
 }
@@ -64,17 +81,20 @@ Result<void> stat_whole(const Common& common, const Bucket& bucket, const Object
   NETSTOR_TRY_RETURN(const ListPage page, bucket.list(options).get());
   const std::chrono::duration<double, std::nano> listing = std::chrono::steady_clock::now() - begin;
   NETSTOR_TRY_RETURN(const bool versioning, bucket.versioning().get());
+  NETSTOR_TRY_RETURN(const BucketPath path, bucket.path().get());
   if (common.json) {
     std::cout << nlohmann::ordered_json{{"uri", "s3://" + uri.bucket},
                                         {"empty", page.objects.empty()},
                                         {"versioning", versioning},
-                                        {"answered_ns", listing.count()}}
+                                        {"answered_ns", listing.count()},
+                                        {"path", json_of(path)}}
                      .dump(2)
               << '\n';
   } else {
     std::cout << "s3://" << uri.bucket << ": " << (page.objects.empty() ? "empty" : "has objects")
               << (versioning ? ", keeps versions" : ", keeps no versions") << ", answered in "
-              << format_time(listing.count()) << "\nhow much is in it: netstor ls s3://" << uri.bucket
+              << format_time(listing.count()) << "\nendpoint " << path.endpoint << ", RDMA "
+              << printable(said_of_rdma(path)) << "\nhow much is in it: netstor ls s3://" << uri.bucket
               << " -r --summarize\n";
   }
   return ok();
