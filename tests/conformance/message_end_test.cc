@@ -38,6 +38,20 @@ TEST_P(MessageLinks, CloseFirstCompletesEverything) {
   EXPECT_EQ(closed.completions, 1U);
 }
 
+TEST_P(MessageLinks, EndAConnectThatNobodyWantsAnyMore) {
+  Ticket ticket;
+  Dial& made = ask(ticket);
+  messages().cancel_messages(made);
+  messages().cancel_messages(made);  // it is on its way home: there is nothing left to do
+  EXPECT_EQ(made.completions, 0U) << "completed inside cancel_messages()";
+  ASSERT_TRUE(wait([&] { return made.done(); }));
+  EXPECT_EQ(made.result.kind, ErrorKind::cancelled);
+  EXPECT_EQ(made.link, nullptr);
+  messages(1).refuse_messages(ticket, {});
+  site().turns(20);
+  EXPECT_EQ(made.completions, 1U);
+}
+
 TEST_P(MessageLinks, TellThePeerThatTheyWereClosed) {
   for (const bool by_near : {true, false}) {
     connect();

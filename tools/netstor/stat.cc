@@ -26,7 +26,8 @@ constexpr const char* kFooter = R"(Examples:
   netstor stat s3://photos/lake.jpg
   netstor stat s3://photos
 Of volumes it reads blocks here and there, one at a time, and writes nothing. The counters are this command's
-own. Of an object it shows what the service knows.)";
+own. Of an object it shows what the service knows. Both say by which path requests go: transport, peer, and of
+buckets whether the endpoint offers RDMA and whether it is used.)";
 
 constexpr std::string_view kPathFacts[] = {"driver", "peer", "card"};
 
