@@ -340,6 +340,33 @@ class Upload {
   std::shared_ptr<detail::UploadCore> core_;
 };
 
+/// Compares the bytes of an object with the checksum that the service keeps with them, for who reads it in
+/// ranges of his own; get() and readers do so by themselves (BucketOptions::verify_checksums).
+///
+///   ObjectCheck check(*bucket.head(key).get());
+///   … check.update(bytes) …
+///   Result<void> same = check.finish();
+///
+/// Any one thread at a time.
+class ObjectCheck {
+ public:
+  explicit ObjectCheck(const ObjectInfo& info);
+  ~ObjectCheck();
+  ObjectCheck(const ObjectCheck&) = delete;
+  ObjectCheck& operator=(const ObjectCheck&) = delete;
+
+  /// Not where the service told none, or one that is of an upload's parts: then nothing is compared.
+  bool compares() const noexcept;
+  /// All of the object, in order.
+  void update(Bytes bytes);
+  /// Once. Errors: data_corrupt.
+  Result<void> finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 /// Reads one version of an object from front to back, some parts ahead. One call at a time; after an error it
 /// can only be closed.
 class ObjectReader {

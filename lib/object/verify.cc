@@ -4,6 +4,34 @@
 #include "lib/object/helper_thread.h"
 #include "lib/object/plan.h"
 
+namespace netstor {
+
+struct ObjectCheck::State {
+  std::string key;
+  s3::Checksum kept;
+  s3::Checksummer sum;
+};
+
+ObjectCheck::ObjectCheck(const ObjectInfo& info) {
+  if (const auto kept = object::kept_checksum(info))
+    state_.reset(new State{.key = info.key, .kept = *kept, .sum = s3::Checksummer(kept->kind)});
+}
+
+ObjectCheck::~ObjectCheck() = default;
+
+bool ObjectCheck::compares() const noexcept { return state_ != nullptr; }
+
+void ObjectCheck::update(Bytes bytes) {
+  if (state_ != nullptr) state_->sum.update(bytes);
+}
+
+Result<void> ObjectCheck::finish() {
+  if (state_ == nullptr || state_->sum.finish() == state_->kept) return {};
+  return object::corrupt(state_->key, state_->kept.kind);
+}
+
+}  // namespace netstor
+
 namespace netstor::object {
 namespace {
 
@@ -22,9 +50,13 @@ std::optional<s3::Checksum> kept_checksum(const ObjectInfo& info) {
   return kept->checksum;
 }
 
-Error corrupt(const BucketCore& core, const std::string& key, s3::ChecksumKind kind) {
-  return {ErrorKind::data_corrupt, "GET s3://" + core.name() + "/" + key + ": the bytes do not have the " +
+Error corrupt(const std::string& name, s3::ChecksumKind kind) {
+  return {ErrorKind::data_corrupt, name + ": the bytes do not have the " +
                                        std::string(s3::checksum_name(kind)) + " that was stored with them"};
+}
+
+Error corrupt(const BucketCore& core, const std::string& key, s3::ChecksumKind kind) {
+  return corrupt("GET s3://" + core.name() + "/" + key, kind);
 }
 
 Task<void> verify(Call call, const std::string& key, const PieceList& bytes, const ObjectInfo& info) {

@@ -18,6 +18,7 @@ using detail::BucketCore;
 std::optional<s3::Checksum> kept_checksum(const ObjectInfo& info);
 
 /// data_corrupt, naming object and checksum.
+Error corrupt(const std::string& name, s3::ChecksumKind kind);
 Error corrupt(const BucketCore& core, const std::string& key, s3::ChecksumKind kind);
 
 /// All bytes of the object, in order, against what `info` says of them. Many are summed up by the helper

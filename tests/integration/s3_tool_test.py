@@ -248,6 +248,16 @@ class Objects(Case):
             self.ok("rm", f"{self.bucket}/{name}")
         self.assertEqual(self.keys(), [])
 
+    def test_checksum_of_all_bytes_is_compared(self):
+        source, back = self.file("source", noise(17 * MIB)), self.folder / "back"
+        for name, compared in (("CRC64NVME", True), ("CRC32C", False)):  # the latter is of the parts
+            self.ok("cp", source, f"{self.bucket}/{name}", "--checksum-algorithm", name)
+            got = self.ok("cp", f"{self.bucket}/{name}", back, "--force", "--json").json
+            self.assertEqual(got["checksum_compared"], compared, name)
+            self.assertEqual(back.read_bytes(), source.read_bytes())
+        short = self.ok("cp", f"{self.bucket}/CRC64NVME", back, "--force", "--length", "1MiB", "--json").json
+        self.assertFalse(short["checksum_compared"])
+
     def test_sizes_around_a_part(self):
         part = 8 * MIB
         for size in (0, 1, part - 1, part, part + 1, 3 * part + 12345):

@@ -43,6 +43,7 @@ class Window {
       if (done_ == written_) break;
       NETSTOR_CHECK_RETURN(end_write());
     }
+    if (options_.check != nullptr) NETSTOR_CHECK_RETURN(options_.check->finish());
     NETSTOR_CHECK_RETURN(sink_.finish());
     return bytes_;
   }
@@ -69,6 +70,7 @@ class Window {
     NETSTOR_CHECK_RETURN(next.pending.get());
     const MutableBytes room = workspace_.chunk(written_);
     if (options_.hash != nullptr) options_.hash->update(room.first(next.length));
+    if (options_.check != nullptr) options_.check->update(room.first(next.length));
     next.pending = sink_.write(position(written_), room, next.length);
     ++written_;
     return ok();

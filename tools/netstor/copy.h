@@ -4,7 +4,7 @@
 // sink, several of both in flight at a time. It runs on the calling (foreign) thread; volumes work on their
 // shards meanwhile. What the two ends are is in endpoints.h.
 
-#include <netstor/shard.h>
+#include <netstor/bucket.h>
 
 #include <cstdint>
 #include <functional>
@@ -58,6 +58,7 @@ class Workspace {
 
 struct CopyOptions {
   Sha256* hash = nullptr;                             ///< told every byte, in order
+  ObjectCheck* check = nullptr;                       ///< the same; what it does not accept is not finished
   std::function<void(std::uint64_t bytes)> progress;  ///< told how many bytes are written so far
 };
 

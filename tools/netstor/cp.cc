@@ -76,6 +76,7 @@ struct Report {
   std::uint64_t zero_bytes = 0;
   double seconds = 0;
   double verify_seconds = 0;
+  bool checked = false;  ///< against the checksum that the service keeps
   std::string sha256;
   Metrics metrics;
 };
@@ -207,12 +208,16 @@ Result<Report> copy_all(const Arguments& arguments, Runtime& runtime, const Ends
   const std::unique_ptr<Source> source = source_of(runtime, ends);
   Report report;
   Sha256 hash;
+  ObjectCheck check(ends.source_object);
+  report.checked =
+      ends.source_bucket.valid() && ends.length == ends.source_object.size_bytes && check.compares();
   // What opening the volumes took does not count.
   const Metrics before = runtime.metrics();
   const auto begin = std::chrono::steady_clock::now();
   {
     Progress progress("copying", ends.length);
     const CopyOptions options{.hash = arguments.verify ? &hash : nullptr,
+                              .check = report.checked ? &check : nullptr,
                               .progress = [&](std::uint64_t bytes) { progress.update(bytes); }};
     if (ends.sink_volume.valid()) {
       VolumeSink sink(ends.sink_volume, {.tail = Tail::zeroes, .sparse = arguments.sparse});
@@ -248,6 +253,7 @@ void print_json(const Arguments& arguments, const Report& report) {
                                   {"seconds", report.seconds},
                                   {"bytes_per_second", static_cast<double>(report.bytes) / report.seconds},
                                   {"verified", arguments.verify},
+                                  {"checksum_compared", report.checked},
                                   {"metrics", json_of(report.metrics)}};
   if (arguments.verify) {
     document["sha256"] = report.sha256;

@@ -182,8 +182,9 @@ Result<void> Transfer::download_large(const Entry& entry, const std::function<vo
                      Workspace::make(runtime_, part_bytes_for(info.size_bytes), kLargeDepth));
   BucketSource source(runtime_, from_.bucket, info, info.size_bytes);
   FileSink sink(file.output(), 0, false);
+  ObjectCheck check(info);
   const Result<std::uint64_t> copied =
-      tool::copy(source, sink, workspace, {.hash = nullptr, .progress = tell});
+      tool::copy(source, sink, workspace, {.hash = nullptr, .check = &check, .progress = tell});
   if (!copied) return copied.error();
   return file.commit(info.modified);
 }
