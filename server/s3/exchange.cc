@@ -94,13 +94,16 @@ Result<void> Exchange::begin() {
 void Exchange::tell_of_refusal(std::string_view why, std::string_view access_key_id) {
   ++shard_.counters().failed_authentications[why];
   shard_.warn(net::Warnings::Kind::refused_client, [&] {
-    constexpr std::size_t kIdBytesMost = 128;  // no id that is somebody's is longer
     std::string text(connection_.peer());
     text += ": " + std::string(to_string(route_.operation)) + " of " + route_.bucket + " was refused: ";
     if (why == kUnsigned) return text + "it has no signature";
     text += std::string(why) + ", ";
     if (access_key_id.empty()) return text + "of no access key";
-    return text + "access key " + std::string(access_key_id.substr(0, kIdBytesMost));
+    if (shard_.keys()->find(access_key_id) != nullptr)
+      return text + "access key " + std::string(access_key_id);
+    // What names nobody may be a secret in the wrong place.
+    constexpr std::size_t kShown = 4;
+    return text + "access key " + std::string(access_key_id.substr(0, kShown)) + "..., which is nobody's";
   });
 }
 
