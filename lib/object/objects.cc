@@ -184,19 +184,28 @@ class InParts {
     if (!known_) head_.set(Error(ErrorKind::cancelled, "nobody said how large the object is"));
     first_ended_.set(got ? ok() : Result<void>(got.error()));
     Result<void> all = co_await others.join();
-    if (known_ && !all) co_return std::move(all).error();  // what failed before the rest was cancelled
+    if (known_ && !all) {
+      // What failed before the rest was cancelled. It had bytes there: a shorter one took its place.
+      if (all.error().native() == kRangeNotSatisfiable) co_return replaced();
+      co_return std::move(all).error();
+    }
     if (!got || !known_) co_return got;
     const ObjectInfo& last = first_told_.info;
     // Of the first part another try may have got another version.
     if (last.etag != version_.etag || last.version_id != version_.version_id ||
         *got != std::min(part, wanted_)) {
-      co_return Error(ErrorKind::compare_failed, "GET " + name_of(call_, key_) + ": the object was replaced");
+      co_return replaced();
     }
     co_return wanted_;
   }
+  /// Somebody said how large the object is.
+  bool known() const noexcept { return known_; }
   const ObjectInfo& info() const noexcept { return first_told_.info; }
 
  private:
+  Error replaced() const {
+    return {ErrorKind::compare_failed, "GET " + name_of(call_, key_) + ": the object was replaced"};
+  }
   void heard(const ObjectInfo& info) {
     if (known_) return;
     known_ = true;
@@ -260,6 +269,7 @@ Task<ObjectRead> fill(Call call, const std::string& key, const PieceList& into, 
     InParts parts(call, key, into, options);
     auto getting = parts.get();
     got = co_await std::move(getting);
+    if (!got && parts.known()) co_return std::move(got).error();
     read.info = parts.info();
   }
   if (!got) {
