@@ -45,6 +45,8 @@ def _fetch(kernel, scratch):
 
 
 def _build(kernel, module, scratch):
+    for program in ("tar", "gcc-12", "make"):
+        kernels.need(program, program)  # before much is fetched
     headers = _fetch(kernel, scratch)
     inside, option = MODULES[module]
     top = f"linux-source-{kernel.name}"
@@ -52,7 +54,6 @@ def _build(kernel, module, scratch):
     kernels.run([kernels.need("tar", "tar"), "-xJf", str(archive), "-C", str(scratch), f"{top}/{inside}"],
                 f"{top} could not be unpacked", timeout=900)
     folder = scratch / top / inside
-    kernels.need("gcc-12", "gcc-12")
     kernels.run([kernels.need("make", "make"), "-C", str(headers), f"M={folder}", f"{option}=m",
                  "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"],  # which wants pahole
                 f"{module} could not be built", timeout=900)
