@@ -139,16 +139,12 @@ TEST_P(MessageLinks, BreakOverAMessageLongerThanTheReceive) {
 
 TEST_P(MessageLinks, LiveWithoutOneAnother) {
   connect();
-  End third;
-  third.fill(3);
-  ASSERT_TRUE(port().register_memory(third.bytes()).ok());
-  End fourth;
-  ASSERT_TRUE(port(1).register_memory(fourth.bytes()).ok());
+  End &third = ends_[2], &fourth = ends_[3];
   std::swap(near_.link, third.link);
   std::swap(far_.link, fourth.link);
-  third.link->observe(third.ear);
+  linked(third).observe(third.ear);
   third.ear.link = third.link.get();
-  fourth.link->observe(fourth.ear);
+  linked(fourth).observe(fourth.ear);
   fourth.ear.link = fourth.link.get();
   listener_->close();
   connect();
@@ -157,10 +153,6 @@ TEST_P(MessageLinks, LiveWithoutOneAnother) {
   submit(*third.link, Verb::send, third.bytes(64));
   EXPECT_TRUE(wait([&] { return fourth.ear.messages.size() == 1; }));
   EXPECT_EQ(fourth.ear.lost + third.ear.lost, 0U);
-  close(third);
-  close(fourth);
-  port().forget_memory(third.bytes());
-  port(1).forget_memory(fourth.bytes());
 }
 
 // ---- Connections.
@@ -250,10 +242,14 @@ TEST_P(MessageLinks, StopConnectingAtTheDeadline) {
   made.deadline = site().now() + milliseconds(500);
   ASSERT_EQ(listener_->submit(accept), Submit::accepted);
   messages().connect_messages(made);
-  ASSERT_TRUE(wait([&] { return made.done() && accept.done(); }));
+  ASSERT_TRUE(wait([&] { return made.done(); }));
   EXPECT_EQ(made.result.kind, ErrorKind::timed_out);
   EXPECT_EQ(made.completions, 1U);
   EXPECT_TRUE(made.link == nullptr);
+  // Whether it got as far as the listener before is the machine's affair.
+  listener_->close();
+  ASSERT_TRUE(wait([&] { return accept.done(); }));
+  if (!accept.result.ok) return;
   // Who adopts what nobody waits for any more is told so, at once or a moment later.
   auto adopted = messages(1).adopt_messages(accept.ticket, shape(), {}, {});
   if (!adopted) return;

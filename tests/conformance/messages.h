@@ -11,6 +11,7 @@
 
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -90,9 +91,9 @@ class MessageLinks : public Conformance {
   void SetUp() override {
     Conformance::SetUp();
     if (IsSkipped()) return;
-    for (unsigned i = 0; i < 2; ++i) {
+    for (unsigned i = 0; i < kEnds; ++i) {
       ends_[i].fill(i + 1);
-      ASSERT_TRUE(port(i).register_memory(ends_[i].bytes()).ok());
+      ASSERT_TRUE(port(i % 2).register_memory(ends_[i].bytes()).ok());
     }
   }
   void TearDown() override {
@@ -102,7 +103,7 @@ class MessageLinks : public Conformance {
     }
     if (listener_) listener_->close();
     listener_.reset();
-    for (unsigned i = 0; i < 2; ++i) port(i).forget_memory(ends_[i].bytes());
+    for (unsigned i = 0; i < kEnds; ++i) port(i % 2).forget_memory(ends_[i].bytes());
     Conformance::TearDown();
   }
   MessagePort& messages(unsigned shard = 0) { return *port(shard).messages(); }
@@ -169,8 +170,13 @@ class MessageLinks : public Conformance {
     EXPECT_TRUE(wait([&] { return closed.done(); }));
     end.link.reset();
   }
-  MessageLink& near() { return *near_.link; }
-  MessageLink& far() { return *far_.link; }
+  /// A test whose connect() failed goes on to here, and must not take the others with it.
+  static MessageLink& linked(End& end) {
+    if (end.link == nullptr) throw std::runtime_error("there is no link");
+    return *end.link;
+  }
+  MessageLink& near() { return linked(near_); }
+  MessageLink& far() { return linked(far_); }
 
   template <class... Arguments>
   Work& submit(MessageLink& link, Arguments... arguments) {
@@ -219,7 +225,8 @@ class MessageLinks : public Conformance {
 
   std::vector<std::shared_ptr<void>> kept_;
   std::unique_ptr<Listener> listener_;
-  End ends_[2];
+  static constexpr unsigned kEnds = 4;
+  End ends_[kEnds];  // by turns of the first shard and of the second
   End& near_ = ends_[0];
   End& far_ = ends_[1];
 };
