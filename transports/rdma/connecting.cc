@@ -28,14 +28,20 @@ void Connecting::start(RdmaPort& port, MessageConnectOp& op) {
 
 void Connecting::cancel(MessageConnectOp& op) {
   auto* const connecting = reinterpret_cast<Connecting*>(op.driver_words[0]);
-  if (connecting != nullptr) connecting->end(OpResult::failure(ErrorKind::cancelled));
+  if (connecting == nullptr) return;
+  // Not here: whoever cancels may do so in the middle of an event that is for it.
+  Alarm& alarm = connecting->alarm_;
+  connecting->stopped_by_ = ErrorKind::cancelled;
+  if (alarm.armed()) connecting->port_.loop().disarm(alarm);
+  connecting->port_.loop().arm(alarm, connecting->port_.loop().now());
 }
 
 void Connecting::begin() {
   port_.eager(1);
   alarm_.connecting = this;
   alarm_.fire = [](detail::Timer& timer) noexcept {
-    static_cast<Alarm&>(timer).connecting->end(OpResult::failure(ErrorKind::timed_out));
+    Connecting& connecting = *static_cast<Alarm&>(timer).connecting;
+    connecting.end(OpResult::failure(connecting.stopped_by_));
   };
   if (op_.deadline != Time::max()) port_.loop().arm(alarm_, op_.deadline);
   if (const auto numeric = numeric_address(op_.address)) {

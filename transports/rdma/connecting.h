@@ -51,6 +51,7 @@ class Connecting final : public Listening {
   Step work_;
   Step done_;
   Alarm alarm_;
+  ErrorKind stopped_by_ = ErrorKind::timed_out;  // when it fires
   bool looking_up_ = false;
   bool ended_ = false;
 };
