@@ -7,7 +7,8 @@
 // The rules of ext/driver.h hold, and these:
 //  - Pieces of reads and writes, and of messages longer than inline_bytes, lie in memory that `reaches()`:
 //    the link's own scratch(), or what Port::register_memory() was given.
-//  - Operations of a link complete in the order in which they were submitted.
+//  - Operations of a link complete in the order in which they were submitted; but those that need no card (a
+//    window of a card without windows, whatever is submitted to a link that is broken) at once.
 //  - A write that is complete has its pieces back. Over iWARP that says nothing of the other end: a message
 //    behind it does, which never comes before it; elsewhere the bytes are there.
 //  - open() lets the peer into memory until close of that window; the bytes stay lent until then, whatever

@@ -371,7 +371,8 @@ void RdmaLink::complete_over() noexcept {
     if (op == nullptr) continue;
     // What one that failed was to do may still be under way at the other end: it completes when the queue
     // pair is gone, and what came behind it after it.
-    if (work.failed || parked_ != nullptr) {
+    failed_ |= work.failed;
+    if (failed_) {
       park(*op);
       continue;
     }

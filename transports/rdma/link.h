@@ -135,7 +135,8 @@ class RdmaLink final : public MessageLink, public Listening {
   std::vector<Window> windows_;
   std::vector<std::uint32_t> to_post_;  // receives
   unsigned receives_out_ = 0;
-  Op* parked_ = nullptr;  // failed, and what came behind it; not yet completed
+  bool failed_ = false;   // an operation did
+  Op* parked_ = nullptr;  // what failed, and what came behind it; not yet completed
   Op** parked_end_ = &parked_;
   bool out_of_time_ = false;
   bool shared_ = false;
