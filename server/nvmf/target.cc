@@ -203,8 +203,8 @@ Task<void> Target::do_remove_subsystem(std::string nqn) {
     unlock();
     co_return unknown(nqn);
   }
-  const std::map<std::uint32_t, store::StoredVolume*> namespaces = found->second.namespaces;
-  subsystems_.erase(found);
+  auto removed = subsystems_.extract(found);
+  const std::map<std::uint32_t, store::StoredVolume*> namespaces = removed.mapped().namespaces;
   auto publishing = publish();
   Result<void> done = co_await std::move(publishing);
   if (done) {
@@ -219,6 +219,7 @@ Task<void> Target::do_remove_subsystem(std::string nqn) {
     Result<void> closed = co_await std::move(closing);
     if (done) done = std::move(closed);
   }
+  if (!done) subsystems_.insert(std::move(removed));  // who tries again goes on where this one ended
   unlock();
   co_return std::move(done);
 }
@@ -319,13 +320,14 @@ Task<void> Target::do_remove_namespace(std::string nqn, std::uint32_t nsid) {
   auto locked = co_await std::move(locking);
   static_cast<void>(locked);
   const auto found = subsystems_.find(nqn);
-  if (found == subsystems_.end() || found->second.namespaces.erase(nsid) == 0) {
+  if (found == subsystems_.end() || !found->second.namespaces.contains(nsid)) {
     unlock();
     co_return Error(ErrorKind::not_found, "no namespace " + std::to_string(nsid) + " of " + nqn);
   }
   auto closing = close_everywhere(nqn, nsid);
   Result<void> done = co_await std::move(closing);
   if (done) {
+    found->second.namespaces.erase(nsid);  // not before: who tries again goes on where this one ended
     auto telling = tell_everywhere(nqn, nsid);
     done = co_await std::move(telling);
   }
