@@ -123,6 +123,7 @@ class Server {
   std::optional<Failure> listen_s3();
   Failure cannot_listen(const Error& error, std::string_view flag) const;
   std::optional<Failure> announce();
+  std::optional<Failure> discard_leftovers();
   void show();
   std::vector<SightSources::Volume> volumes_shown();
   [[noreturn]] void end_without(const std::string& what);
@@ -144,6 +145,7 @@ class Server {
   std::unique_ptr<control::Service> admin_;
   std::future<void> reload_;  // the last one, which may wait for a shard still
   Report report_;
+  std::jthread leftovers_;  // gives the disk back what removed volumes took
 };
 
 Failure Server::failed(Exit exit, const Error& error, std::string_view hint) const {
@@ -152,9 +154,10 @@ Failure Server::failed(Exit exit, const Error& error, std::string_view hint) con
 }
 
 std::optional<Failure> Server::start() {
-  for (const auto step : {&Server::listen_metrics, &Server::open_state, &Server::start_runtime,
-                          &Server::start_target, &Server::start_buckets, &Server::serve, &Server::start_admin,
-                          &Server::listen, &Server::listen_s3, &Server::announce}) {
+  for (const auto step :
+       {&Server::listen_metrics, &Server::open_state, &Server::start_runtime, &Server::start_target,
+        &Server::start_buckets, &Server::serve, &Server::start_admin, &Server::listen, &Server::listen_s3,
+        &Server::announce, &Server::discard_leftovers}) {
     if (auto failure = (this->*step)()) return failure;
   }
   return std::nullopt;
@@ -375,6 +378,17 @@ std::optional<Failure> Server::announce() {
   return std::nullopt;
 }
 
+// Last: it may take long, and what cannot be removed is no reason not to serve.
+std::optional<Failure> Server::discard_leftovers() {
+  leftovers_ = std::jthread([folders = manager_->take_leftovers()](const std::stop_token& stop) {
+    for (const std::string& folder : folders) {
+      if (auto gone = store::StateDirectory::discard(folder, stop); !gone)
+        spdlog::error("{}; the next start tries again", gone.error().text());
+    }
+  });
+  return std::nullopt;
+}
+
 std::vector<SightSources::Volume> Server::volumes_shown() {
   std::vector<SightSources::Volume> shown;
   for (const store::VolumeRecord& record : manager_->volume_records()) {
@@ -482,6 +496,7 @@ void Server::end_admin(Duration grace) {
 
 Exit Server::stop(Duration grace) {
   sight_.not_ready("stopping");
+  leftovers_.request_stop();  // what it leaves is the next start's
   end_admin(grace);
   if (reload_.valid() && reload_.wait_for(kStopMargin) == std::future_status::timeout)
     end_without("a reload is still under way");

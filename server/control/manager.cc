@@ -67,8 +67,7 @@ Result<std::unique_ptr<Manager>> Manager::open(store::StateDirectory& state,
                                                std::vector<ServedVolume> volumes) {
   NETSTOR_TRY_RETURN(auto control, ControlState::open(state));
   std::unique_ptr<Manager> manager(new Manager(state, std::move(control), std::move(volumes)));
-  NETSTOR_CHECK_RETURN(manager->forget_removed());
-  NETSTOR_CHECK_RETURN(manager->discard_removed());
+  NETSTOR_TRY_RETURN(manager->leftovers_, manager->forget_removed());
   return manager;
 }
 

@@ -116,7 +116,7 @@ struct ConnectionFilter {
 
 class Manager {
  public:
-  /// Reads what is kept, and lets go of volumes whose removal was not finished. Errors: as
+  /// Reads what is kept, and lets go of volumes whose removal was not finished: take_leftovers(). Errors: as
   /// ControlState::open.
   static Result<std::unique_ptr<Manager>> open(store::StateDirectory& state,
                                                std::vector<ServedVolume> volumes);
@@ -127,6 +127,9 @@ class Manager {
   std::vector<std::string> listen();
   /// An address of a flag, so that it is listed.
   void add_flag_listener(const ListenerRecord& record);
+  /// Folders of volumes whose removal an earlier run did not finish, for StateDirectory::discard(); those
+  /// that are not discarded are here at the next start again. Once.
+  std::vector<std::string> take_leftovers() { return std::move(leftovers_); }
   /// Call it before anything is served, or after the target's end.
   std::vector<ServedVolume>& served() noexcept { return volumes_; }
   /// Key and secret hold with those of the keys file.
@@ -205,10 +208,13 @@ class Manager {
   void publish_records();
   Result<VolumeView> make_volume(const store::VolumeSpec& spec);
   Result<void> serve_new(ServedVolume& volume);
-  Result<void> forget_removed();
-  /// Takes the lock itself, and not while it waits for the disk.
-  Result<void> discard_removed();
-  Result<void> begin_to_delete(const std::string& name, bool force);
+  /// Lets go of what was removed from the state; answers its folder.
+  Result<std::string> forget(const std::array<std::uint8_t, 16>& uuid);
+  /// Of all that is not served any more.
+  Result<std::vector<std::string>> forget_removed();
+  /// Takes the lock itself. Answers the folders to discard.
+  Result<std::vector<std::string>> begin_to_delete(const std::string& name, bool force);
+  Result<void> end_serving(const ServedVolume& volume, const VolumeView& view);
   Result<void> check_room(std::uint64_t size_bytes, const store::VolumeRecord* there, bool overcommit,
                           store::StoreKind kind) const;
   Result<void> check_unused(const std::vector<std::string>& nqns, const std::string& what, bool force);
@@ -236,8 +242,8 @@ class Manager {
   Result<void> renew_keys();
 
   std::mutex mutex_;
-  std::vector<std::string> discarded_;  // folders of volumes that are gone, to be removed without mutex_
-  std::mutex records_mutex_;            // of records_ alone
+  std::vector<std::string> leftovers_;
+  std::mutex records_mutex_;  // of records_ alone
   std::vector<store::VolumeRecord> records_;
   store::StateDirectory& state_;
   std::unique_ptr<ControlState> control_;

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <iterator>
 
 #include "server/control/manager.h"
 #include "server/store/volume_record.h"
@@ -137,6 +136,8 @@ Result<VolumeView> Manager::create_volume(const VolumeRequest& request) {
   const store::VolumeSpec& spec = request.spec;
   NETSTOR_CHECK_RETURN(check(spec));
   if (const ServedVolume* const there = find_volume(spec.name)) {
+    if (state_.find(spec.name) == nullptr)
+      return in_use("name: volume '" + spec.name + "' is being removed: delete it again, to its end");
     NETSTOR_CHECK_RETURN(agrees(spec, there->record));
     return view_of(*there);
   }
@@ -165,10 +166,8 @@ Result<VolumeView> Manager::make_volume(const store::VolumeSpec& spec) {
     done = std::move(stored).error();
   }
   // What cannot be served was not made.
-  if (auto removed = state_.remove(spec.name); removed) {
-    for (const std::string& folder : state_.take_removed())
-      static_cast<void>(store::StateDirectory::discard(folder));
-  }
+  if (auto removed = state_.remove(spec.name); removed)
+    static_cast<void>(store::StateDirectory::discard(state_.take_removed(record.identity.uuid)));
   return std::move(done).error().with_context("volume '" + spec.name + "'");
 }
 
@@ -245,74 +244,73 @@ Result<void> Manager::check_unused(const std::vector<std::string>& nqns, const s
 // The rename of its folder is the moment; references go after it, and what is left on the disk last of all:
 // for a large file that takes long, and other calls must not wait for it.
 Result<void> Manager::delete_volume(const std::string& name, bool force) {
-  NETSTOR_CHECK_RETURN(begin_to_delete(name, force));
-  return discard_removed();
+  NETSTOR_TRY_RETURN(const std::vector<std::string> folders, begin_to_delete(name, force));
+  Result<void> done = ok();
+  for (const std::string& folder : folders) {
+    if (auto gone = store::StateDirectory::discard(folder); !gone) {
+      done = std::move(gone).error().with_context(
+          "the volume is gone, but not its space, which the next start tries to get back");
+    }
+  }
+  return done;
 }
 
-Result<void> Manager::begin_to_delete(const std::string& name, bool force) {
+Result<std::vector<std::string>> Manager::begin_to_delete(const std::string& name, bool force) {
   const std::lock_guard lock(mutex_);
   if (auto good = store::check_volume_name(name); !good) return std::move(good).error().with_context("name");
   const ServedVolume* const volume = find_volume(name);
   if (volume == nullptr) return forget_removed();  // of one whose end was not finished
   const VolumeView view = view_of(*volume);
+  const auto uuid = volume->record.identity.uuid;
   std::vector<std::string> nqns;
   for (const Attachment& each : view.attachments) nqns.push_back(each.subsystem);
   NETSTOR_CHECK_RETURN(check_unused(nqns, "name: volume '" + name + "'", force));
-  const std::string own = volume->record.own_subsystem ? volume->record.identity.nqn : std::string();
-  NETSTOR_CHECK_RETURN(state_.remove(name));
-  Result<void> done = ok();
-  for (const Attachment& each : view.attachments) {
-    if (each.subsystem == own) continue;
-    if (auto gone = serving_.target->remove_namespace(each.subsystem, each.nsid).get(); !gone)
-      done = std::move(gone);
-  }
-  if (!own.empty()) {
-    if (auto gone = serving_.target->remove_subsystem(own).get(); !gone) done = std::move(gone);
-  }
-  // The target may still use a volume that it did not let go of.
-  if (!done) return done;
+  // It may be gone already, by a call that did not get further.
+  if (state_.find(name) != nullptr) NETSTOR_CHECK_RETURN(state_.remove(name));
+  // The target may still use a volume that it did not let go of: until it has, the volume stays.
+  NETSTOR_CHECK_RETURN(end_serving(*volume, view));
   std::erase_if(volumes_, [&](const ServedVolume& each) { return each.record.identity.name == name; });
   publish_records();
-  return forget_removed();
+  NETSTOR_TRY_RETURN(std::string folder, forget(uuid));
+  return std::vector<std::string>{std::move(folder)};
 }
 
-Result<void> Manager::forget_removed() {
-  if (state_.removed().empty()) return ok();
+/// What the target does not have any more (not_found) it let go of before.
+Result<void> Manager::end_serving(const ServedVolume& volume, const VolumeView& view) {
+  const std::string own = volume.record.own_subsystem ? volume.record.identity.nqn : std::string();
+  Result<void> done = ok();
+  const auto note = [&done](Result<void> gone) {
+    if (!gone && gone.error().kind() != ErrorKind::not_found) done = std::move(gone);
+  };
+  for (const Attachment& each : view.attachments) {
+    if (each.subsystem != own) note(serving_.target->remove_namespace(each.subsystem, each.nsid).get());
+  }
+  if (!own.empty()) note(serving_.target->remove_subsystem(own).get());
+  return done;
+}
+
+Result<std::string> Manager::forget(const std::array<std::uint8_t, 16>& uuid) {
   std::map<std::string, std::optional<SubsystemRecord>> changes;
-  for (const auto& uuid : state_.removed()) {
-    const std::string text = store::uuid_text(uuid);
-    for (const auto& [nqn, record] : control_->subsystems()) {
-      const auto before = changes.find(nqn);
-      if (before != changes.end() && !before->second) continue;
-      SubsystemRecord changed = before == changes.end() ? record : *before->second;
-      if (record.owner == text) {
-        changes[nqn] = std::nullopt;
-      } else if (std::erase_if(changed.volumes, [&](const auto& each) { return each.second == text; }) > 0) {
-        changes[nqn] = std::move(changed);
-      }
+  const std::string text = store::uuid_text(uuid);
+  for (const auto& [nqn, record] : control_->subsystems()) {
+    SubsystemRecord changed = record;
+    if (record.owner == text) {
+      changes[nqn] = std::nullopt;
+    } else if (std::erase_if(changed.volumes, [&](const auto& each) { return each.second == text; }) > 0) {
+      changes[nqn] = std::move(changed);
     }
   }
   NETSTOR_CHECK_RETURN(control_->set_subsystems(changes));
-  std::ranges::move(state_.take_removed(), std::back_inserter(discarded_));
-  return ok();
+  return state_.take_removed(uuid);
 }
 
-// What cannot be removed is tried again with the next volume that is deleted, and at the next start.
-Result<void> Manager::discard_removed() {
+Result<std::vector<std::string>> Manager::forget_removed() {
   std::vector<std::string> folders;
-  {
-    const std::lock_guard lock(mutex_);
-    folders.swap(discarded_);
+  for (const auto& uuid : std::vector(state_.removed())) {
+    if (volume_with(store::uuid_text(uuid)) != nullptr) continue;  // its removal is not at its end
+    NETSTOR_TRY_RETURN(folders.emplace_back(), forget(uuid));
   }
-  Result<void> done = ok();
-  for (const std::string& folder : folders) {
-    auto gone = store::StateDirectory::discard(folder);
-    if (gone) continue;
-    done = std::move(gone);
-    const std::lock_guard lock(mutex_);
-    discarded_.push_back(folder);
-  }
-  return done;
+  return folders;
 }
 
 }  // namespace netstor::control

@@ -304,9 +304,12 @@ Result<void> StateDirectory::remove(std::string_view name) {
   const std::string folder = folder_of(name);
   const std::string gone = folder_of(std::string(kRemoved) + uuid_text(uuid));
   if (::rename(folder.c_str(), gone.c_str()) != 0) return Error::system(errno, "rename " + folder);
+  auto synced = sync_directory(volumes_of(path_));
+  // As it was, so that it can be tried again. Where even that cannot be had, it is gone.
+  if (!synced && ::rename(gone.c_str(), folder.c_str()) == 0) return synced;
   removed_.push_back(uuid);
   volumes_.erase(volumes_.begin() + (there - volumes_.data()));
-  return sync_directory(volumes_of(path_));
+  return synced;
 }
 
 Result<void> StateDirectory::read_removed(const std::string& folder) {
@@ -318,16 +321,22 @@ Result<void> StateDirectory::read_removed(const std::string& folder) {
   return {};
 }
 
-std::vector<std::string> StateDirectory::take_removed() {
-  std::vector<std::string> folders;
-  for (const auto& uuid : removed_) folders.push_back(folder_of(std::string(kRemoved) + uuid_text(uuid)));
-  removed_.clear();
-  return folders;
+std::string StateDirectory::take_removed(const std::array<std::uint8_t, 16>& uuid) {
+  std::erase(removed_, uuid);
+  return folder_of(std::string(kRemoved) + uuid_text(uuid));
 }
 
-Result<void> StateDirectory::discard(const std::string& folder) {
+// A large file shrinks step by step: a single removal of it could be waited for, but not stopped.
+Result<void> StateDirectory::discard(const std::string& folder, const std::stop_token& stop) {
+  constexpr std::uintmax_t kStepMin = std::uintmax_t{64} << 30;
+  constexpr std::uintmax_t kStepsMax = 1024;
+  const std::string data = folder + "/data";
   std::error_code error;
-  fs::remove_all(folder, error);
+  std::uintmax_t size = fs::file_size(data, error);
+  const std::uintmax_t step = std::max(kStepMin, size / kStepsMax);
+  while (!error && !stop.stop_requested() && size > step) fs::resize_file(data, size -= step, error);
+  if (stop.stop_requested()) return {};
+  fs::remove_all(folder, error);  // and whatever was wrong with the file is wrong here, too
   if (error) return Error::system(error.value(), "remove what is left of a volume in " + folder);
   return {};
 }

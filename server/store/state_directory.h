@@ -8,6 +8,7 @@
 
 #include "server/store/stored_volume.h"
 
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -69,15 +70,15 @@ class StateDirectory {
   /// To a size that check_spec() takes; the data file of a file volume has been grown by then.
   Result<VolumeRecord> resize(std::string_view name, std::uint64_t size_bytes);
   Result<VolumeRecord> set_own_subsystem(std::string_view name, bool own_subsystem);
-  /// It is gone, and its UUID among removed() until take_removed(): whoever refers to it has to let go of
+  /// It is gone, and its UUID among removed() until take_removed(uuid): whoever refers to it has to let go of
   /// it meanwhile, in this run or the next.
   Result<void> remove(std::string_view name);
   const std::vector<std::array<std::uint8_t, 16>>& removed() const noexcept { return removed_; }
-  /// Empties removed(): nobody refers to them any more. What they still take of the disk is in the folders
-  /// that this answers, for discard(); one that is not discarded is removed() again at the next open().
-  std::vector<std::string> take_removed();
-  /// Gives a folder's space back. Any thread, at any time; may take long.
-  static Result<void> discard(const std::string& folder);
+  /// Takes one of removed(): nobody refers to it any more. What it still takes of the disk is in the folder
+  /// that this answers, for discard(); what is not discarded is removed() again at the next open().
+  std::string take_removed(const std::array<std::uint8_t, 16>& uuid);
+  /// Gives a folder's space back. Any thread, at any time; may take long. Stopped, it leaves the rest.
+  static Result<void> discard(const std::string& folder, const std::stop_token& stop = {});
 
   /// From now on no netstord that does not know of the control plane may read this directory: it would serve
   /// everybody what this one keeps from some.

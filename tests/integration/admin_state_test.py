@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What netstord keeps of what operators asked for: at kill -9, on a full disk, damaged; and who may ask."""
+import ctypes
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 
 import admin_support
 from admin_support import HOST, MIB, OPTIONS, OTHER, Case
@@ -91,7 +93,40 @@ class State(Case):
             # What is served is one of them from now on.
             if kind != "namespace":
                 values.intersection_update({now})
-        self.assertFalse(list((server.state / "volumes").glob(".*")), "nothing is half-done")
+        # What removed volumes left is given back after the start.
+        self.until_gone(server, ".*")
+
+    def until_gone(self, server, pattern):
+        limit = time.monotonic() + 30
+        while list((server.state / "volumes").glob(pattern)):
+            self.assertLess(time.monotonic(), limit, "something is half-done")
+            time.sleep(0.02)
+
+    def test_what_cannot_be_removed_holds_up_neither_other_volumes_nor_a_start(self):
+        def without_override():
+            # Root may write where modes forbid it; PR_CAPBSET_DROP of CAP_DAC_OVERRIDE. Others need none.
+            ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)
+
+        server = self.start(preexec_fn=without_override)
+        self.ok(server, "volume", "create", "a", "8MiB")
+        self.ok(server, "volume", "create", "b", "8MiB")
+        (server.state / "volumes" / "a").chmod(0o500)
+        self.refuse(server.admin("volume", "delete", "a"), 1, "is gone, but not its space", ".gone-")
+        self.ok(server, "volume", "delete", "b")
+        self.ok(server, "volume", "delete", "a")
+        self.assertEqual(self.names(server), ["default"])
+        left = list((server.state / "volumes").glob(".gone-*"))
+        self.assertEqual(len(left), 1, left)
+        server.end()
+        server = self.start(preexec_fn=without_override)
+        limit = time.monotonic() + 30
+        while f"{left[0].name}" not in server.log.read_text():
+            self.assertLess(time.monotonic(), limit, "the log does not name it")
+            time.sleep(0.02)
+        self.assertEqual(self.names(server), ["default"])
+        server.end()
+        left[0].chmod(0o700)
+        self.until_gone(self.start(), ".gone-*")
 
     def test_a_state_that_is_too_new_damaged_or_missing_is_not_touched(self):
         server = self.start()

@@ -83,14 +83,37 @@ TEST_F(StateChange, ARemovedVolumeWaitsUntilNobodyRefersToIt) {
   ASSERT_EQ(state.removed().size(), 1U);
   EXPECT_EQ(state.removed()[0], uuid);
   EXPECT_NE(state.find("v")->identity.uuid, uuid);
-  const auto folders = state.take_removed();
+  const std::string gone = state.take_removed(uuid);
   EXPECT_TRUE(state.removed().empty());
-  ASSERT_EQ(folders.size(), 1U);
-  EXPECT_TRUE(fs::exists(folders[0]));  // whoever took it discards it, while others go on
-  ASSERT_TRUE(StateDirectory::discard(folders[0]).ok());
-  EXPECT_TRUE(StateDirectory::discard(folders[0]).ok());
+  EXPECT_TRUE(fs::exists(gone));  // whoever took it discards it, while others go on
+  ASSERT_TRUE(StateDirectory::discard(gone).ok());
+  EXPECT_TRUE(StateDirectory::discard(gone).ok());
   EXPECT_EQ(StateDirectory::open(path).error().kind(), ErrorKind::already_exists);  // held by `state`
   EXPECT_FALSE(fs::exists(path + "/volumes/.gone-" + store::uuid_text(uuid)));
+}
+
+TEST_F(StateChange, OneThatIsTakenLeavesTheOthersToThoseWhoStillReferToThem) {
+  auto state = *StateDirectory::open(path);
+  const auto a = state.create(spec("a"))->identity.uuid;
+  const auto b = state.create(spec("b"))->identity.uuid;
+  ASSERT_TRUE(state.remove("a").ok());
+  ASSERT_TRUE(state.remove("b").ok());
+  ASSERT_TRUE(StateDirectory::discard(state.take_removed(b)).ok());
+  ASSERT_EQ(state.removed().size(), 1U);
+  EXPECT_EQ(state.removed()[0], a);
+  EXPECT_TRUE(fs::exists(path + "/volumes/.gone-" + store::uuid_text(a)));
+}
+
+TEST_F(StateChange, WhatIsDiscardedInStepsCanBeStoppedAndTriedAgain) {
+  const std::string gone = path + "/gone";
+  fs::create_directories(gone);
+  ASSERT_TRUE(store::make_sparse_file(gone + "/data", std::uint64_t{200} << 30).ok());
+  std::stop_source stop;
+  stop.request_stop();
+  ASSERT_TRUE(StateDirectory::discard(gone, stop.get_token()).ok());
+  EXPECT_EQ(fs::file_size(gone + "/data"), std::uint64_t{200} << 30);
+  ASSERT_TRUE(StateDirectory::discard(gone).ok());
+  EXPECT_FALSE(fs::exists(gone));
 }
 
 TEST_F(StateChange, ResizesAndRemembersAVolumeWithoutItsOwnSubsystem) {
