@@ -18,7 +18,7 @@ using nvme::TargetRequest;
 void Connection::connect(TargetRequest& request, const nvme::Connect& connect,
                          const nvme::ConnectData& data) {
   if (const auto why = refusal_of_tls(data)) {
-    ++shard_.counters().refused_tls[*why];
+    ++shard_.counters().refused_tls[*why];  // and not among refused_connects: each refusal once
     const nvme::Status status = nvme::refused(nvme::FabricsStatus::connect_invalid_host);
     warn_of_refusal(data, status, to_string(*why));
     return queue_.refuse(request, status, {});
@@ -90,7 +90,7 @@ Task<void> Connection::connect_io(TargetRequest& request, nvme::Connect connect,
 }
 
 void Connection::warn_of_refusal(const nvme::ConnectData& data, nvme::Status status, std::string_view more) {
-  ++shard_.counters().refused_connects[Counters::kind_of(status)];
+  if (more.empty()) ++shard_.counters().refused_connects[Counters::kind_of(status)];
   shard_.warn(net::Warnings::Kind::refused_host, [&] {
     return std::string(peer()) + ": host " + std::string(data.hostnqn.view()) + " was refused by " +
            std::string(data.subnqn.view()) + ": " +
