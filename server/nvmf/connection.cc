@@ -72,7 +72,7 @@ std::string Connection::on_subsystem() const {
 void Connection::end() {
   if (closing_) return;
   closing_ = true;
-  if (!let_in() && !examined_ && !draining_) tell_of_no_authentication();
+  if (!let_in() && !draining_ && !failure_told_) examined_ ? tell_of_no_end() : tell_of_no_authentication();
   if (alarm_.armed()) shard_.loop().disarm(alarm_);
   shard_.connection_ends(*this, hosted_, qid_, queue_.terms().cntlid);
   hosted_ = nullptr;

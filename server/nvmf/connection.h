@@ -140,6 +140,8 @@ class Connection : public nvme::TargetOwner {
   void authenticate(nvme::TargetRequest& request);
   Task<void> examine(nvme::TargetRequest& request);
   void tell_of_examination();
+  void tell_of_no_end();
+  void tell_of_failure(std::string_view why);
   void tell_of_no_authentication();
 
   // connection_count.cc
@@ -174,6 +176,7 @@ class Connection : public nvme::TargetOwner {
   std::unique_ptr<nvme::DhChapController> examiner_;  // of hosts that have to prove who they are
   bool examining_ = false;                            // the examiner is the helper thread's
   bool examined_ = false;                             // the host said something to the examiner
+  bool failure_told_ = false;
   bool authenticated_ = false;
   Time authentication_deadline_ = Time::max();
   std::uint16_t qid_ = 0;

@@ -67,7 +67,6 @@ void Connection::authenticate(TargetRequest& request) {
 Task<void> Connection::examine(TargetRequest& request) {
   ++holds_;
   IoRequest& io = io_[request.slot];
-  const bool had_failed = examiner_->failed();
   const bool said = request.plan.to_controller != 0;
   examined_ = examined_ || said;
   std::vector<std::byte> message;
@@ -92,7 +91,7 @@ Task<void> Connection::examine(TargetRequest& request) {
     request.piece_count = 1;
     request.send_bytes = request.plan.to_host;
   }
-  if (examiner_->failed() && !had_failed) tell_of_examination();
+  if (examiner_->failed() && !failure_told_) tell_of_examination();
   queue_.complete(request,
                   understood ? nvme::Status{} : nvme::refused(GenericStatus::command_sequence_error));
   if (closing_) {
@@ -104,8 +103,13 @@ Task<void> Connection::examine(TargetRequest& request) {
   co_return ok();
 }
 
-void Connection::tell_of_examination() {
-  const std::string_view why = to_string(examiner_->failure());
+void Connection::tell_of_examination() { tell_of_failure(to_string(examiner_->failure())); }
+
+// The examiner is not asked: it may be a helper thread's at the moment.
+void Connection::tell_of_no_end() { tell_of_failure(kUnfinishedAuthentication); }
+
+void Connection::tell_of_failure(std::string_view why) {
+  failure_told_ = true;
   ++shard_.counters().failed_authentications[why];
   shard_.warn(net::Warnings::Kind::refused_host, [this, why] {
     return std::string(peer()) + ": host " + host_nqn_ + " did not authenticate to " +

@@ -45,13 +45,15 @@ enum class TlsRefusal : std::uint8_t {
   missing,     ///< the host came without TLS, and has a key, or the listener speaks nothing else
   no_key,      ///< handshake: no key was named
   key,         ///< handshake: a key that is not known, or not the one that it is named to be
-  broken,      ///< handshake: no TLS, or cut off
+  broken,      ///< handshake: cut off, wrong, or never begun where the listener speaks nothing else
   other_host,  ///< Connect: by the key of another host or subsystem
 };
 std::string_view to_string(TlsRefusal why) noexcept;
 
 /// A host that has to prove who it is went away, or was sent away, without having begun to.
 inline constexpr std::string_view kNoAuthentication = "missing";
+/// It began to, and went away or was sent away before the outcome.
+inline constexpr std::string_view kUnfinishedAuthentication = "unfinished";
 
 struct Counters {
   /// From the command's arrival to its answer's departure, as the shard's clock sees it; refused ones too.
@@ -64,7 +66,7 @@ struct Counters {
   /// By nvme::Status::raw(), type and code alone. A kind costs an allocation the first time it happens.
   std::map<std::uint16_t, std::uint64_t> errors{};
   std::map<std::uint16_t, std::uint64_t> refused_connects{};
-  /// By nvme::AuthFailure's text, and kNoAuthentication.
+  /// By nvme::AuthFailure's text, kNoAuthentication and kUnfinishedAuthentication.
   std::map<std::string_view, std::uint64_t> failed_authentications{};
   std::map<TlsRefusal, std::uint64_t> refused_tls{};
 

@@ -156,6 +156,20 @@ TEST_F(AuthFault, ASecretThatIsOverFailsAsAWrongOne) {
   EXPECT_EQ(counted, 1u);
 }
 
+TEST_F(AuthFault, OneThatBeginsAndGoesAwayIsCountedOnce) {
+  connect();
+  EXPECT_TRUE(say(host(1).negotiate().send).status.ok());
+  admin.close();
+  std::map<std::string_view, std::uint64_t> counted;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (counted.empty() && std::chrono::steady_clock::now() < deadline) {
+    for (const nvmf::ShardFacts& facts : server.target->observe().get().value()) {
+      for (const auto& [why, count] : facts.counters.failed_authentications) counted[why] += count;
+    }
+  }
+  EXPECT_EQ(counted, (std::map<std::string_view, std::uint64_t>{{nvmf::kUnfinishedAuthentication, 1}}));
+}
+
 // The message of an empty secret is what anybody can compute.
 TEST_F(AuthFault, AnEmptySecretOpensNothing) {
   constexpr std::string_view kNobody = "nqn.2026-01.org.example:nobody";
