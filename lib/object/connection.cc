@@ -510,6 +510,8 @@ void Connection::decline(const RdmaFailure& failure, bool by_endpoint) {
   Exchange& exchange = *exchange_;
   exchange.trace("rdma", "declined", failure.why);
   exchange.why = failure.why;
+  exchange.origin = failure.origin;
+  exchange.native = failure.native;
   if (failure.passing && pool_.options().rdma == RdmaUse::required) {
     exchange.outcome = Exchange::Outcome::failed;
     exchange.rdma_missing = true;

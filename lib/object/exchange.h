@@ -61,9 +61,9 @@ class Exchange {
   enum class Outcome : std::uint8_t {
     pending,
     answered,   ///< status, text, received
-    failed,     ///< kind, why, failure
+    failed,     ///< kind, why, origin, failure
     cancelled,  ///< by the future; or the bucket was closed
-    declined,   ///< why: nothing of it was sent, and `remote` has to be given up
+    declined,   ///< why, origin: nothing of it was sent, and `remote` has to be given up
   };
   Outcome outcome = Outcome::pending;
   bool sent = false;  ///< bytes of it may have been read
@@ -114,6 +114,8 @@ class Exchange {
     rdma_reply = 0;
     rdma_missing = false;
     token_.clear();
+    origin = Origin::library;
+    native = 0;
     why.clear();
     failure = {};
   }

@@ -69,8 +69,11 @@ std::optional<RdmaFailure> RdmaSession::failure_to_connect() const {
                                     how.kind == ErrorKind::exhausted);
   std::string why = how.error(to).text();
   if (!connect_.detail.empty()) why += " (" + connect_.detail + ")";
-  return RdmaFailure{
-      .kind = passing ? how.kind : ErrorKind::unsupported, .why = std::move(why), .passing = passing};
+  return RdmaFailure{.kind = passing ? how.kind : ErrorKind::unsupported,
+                     .why = std::move(why),
+                     .passing = passing,
+                     .origin = how.origin,
+                     .native = how.native};
 }
 
 void RdmaSession::was_connected() noexcept {

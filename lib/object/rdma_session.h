@@ -19,6 +19,8 @@ struct RdmaFailure {
   ErrorKind kind = ErrorKind::unsupported;
   std::string why;
   bool passing = false;  ///< another one may be had in a moment
+  Origin origin = Origin::library;
+  std::int32_t native = 0;
 };
 
 class RdmaSession final : MessageObserver {

@@ -333,7 +333,7 @@ Error Request::error() const {
     return {ErrorKind::cancelled, what() + ": cancelled", changes && sent ? Effect::unknown : effect};
   }
   if (outcome == Outcome::declined) {
-    return {ErrorKind::unsupported, what() + std::string(kRequired) + why + times, effect};
+    return {ErrorKind::unsupported, what() + std::string(kRequired) + why + times, effect, origin, native};
   }
   if (outcome != Outcome::answered) {
     return {kind, what() + std::string(rdma_missing ? kRequired : ": ") + why + times, effect, origin,

@@ -140,6 +140,23 @@ TEST_F(BucketRdma, RequiredIsNotTriedForEver) {
   EXPECT_EQ(card_.connects, 8u);
 }
 
+TEST_F(BucketRdma, ErrorsAreOfTheLastTryAlone) {
+  options_.retries = 1;
+  open(RdmaUse::required);
+  const PaperAnswer nobody{OpResult::system(ECONNREFUSED), {}};
+  card_.answers = {nobody, nobody};
+  auto read = get().get();
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().origin(), Origin::system);
+  EXPECT_EQ(read.error().native(), ECONNREFUSED);
+  card_.answers = {nobody};
+  refuse(s3::RdmaStatus::resources);
+  read = get().get();
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().origin(), Origin::library);
+  EXPECT_EQ(read.error().native(), 0);
+}
+
 TEST_F(BucketRdma, RequiredFailsAtOnceForWhatStays) {
   open(RdmaUse::required);
   refuse(s3::RdmaStatus::version);
