@@ -103,7 +103,8 @@ enum class RdmaUse : std::uint8_t {
   never,
   /// What automatic would send by RDMA, over https:// too (RDMA does not encrypt), or an error that says why
   /// not: `unsupported` at once, but for what passes (no resources, a time-out, nobody there), which is tried
-  /// again as other lost connections are.
+  /// again as other lost connections are; and what any request may be answered (no rights, ended credentials,
+  /// another place) means what it does there.
   required,
 };
 

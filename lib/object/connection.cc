@@ -15,6 +15,12 @@ namespace {
 constexpr std::size_t kHeadBytesMost = 24 * 1024;
 constexpr std::size_t kTextBytesFirst = 4096;
 
+/// Answers to who asks for a session that say nothing of RDMA: of credentials, of the region, of another
+/// place.
+constexpr bool is_of_asker(unsigned status) {
+  return status == 301 || status == 307 || status == 308 || status == 400 || status == 401 || status == 403;
+}
+
 }  // namespace
 
 Connection::Connection(Pool& pool) : pool_(pool), client_({.peek = !pool.endpoint().tls}) {
@@ -131,7 +137,7 @@ void Connection::begin(Exchange& exchange) {
   if (rdma_->connected()) return open_memory();
   const std::string why = "the RDMA connection to " + where() + " was lost";
   // The next one wants a new connection, too.
-  if (pool_.options().rdma == RdmaUse::required) return fail(ErrorKind::disconnected, why);
+  if (needs_session()) return fail(ErrorKind::disconnected, why);
   decline({.why = why});
 }
 
@@ -260,7 +266,7 @@ void Connection::take_answer() {
   if (stage_ == Stage::asking) {
     offer_ = head.status == 200 ? head.fields.value(s3::kRdmaSessionHeader) : std::string_view();
     offer_status_ = head.status;
-    return client_.discard_body();
+    if (!is_of_asker(head.status) || !needs_session()) return client_.discard_body();
   }
   exchange_->status = head.status;
   if (exchange_->is_traced()) exchange_->trace("connection", "answered", std::to_string(head.status));
@@ -439,14 +445,22 @@ void Connection::ask_for_session() {
 
 void Connection::asked() {
   const auto offer = s3::decode_rdma_offer(std::exchange(offer_, {}));
-  if (!offer || !client_.reusable()) {
-    const bool busy = offer_status_ == 429 || (offer_status_ >= 500 && offer_status_ != 501);
-    return decline({.kind = busy ? ErrorKind::exhausted : ErrorKind::unsupported,
-                    .why = where() + " does not offer it (HTTP " + std::to_string(offer_status_) +
-                           " to who asks; netstord does with --s3-listen-rdma)",
-                    .passing = busy},
-                   !busy);
+  const std::string said = " (HTTP " + std::to_string(offer_status_) + " to who asks";
+  if (is_of_asker(offer_status_)) {
+    // Who needs a session makes of the answer what any request does; by HTTP the same one comes again.
+    if (needs_session()) return finish();
+    return decline({.why = where() + " does not say whether it offers it" + said + ")"});
   }
+  if (offer_status_ == 429 || (offer_status_ >= 500 && offer_status_ != 501)) {
+    return decline({.kind = ErrorKind::exhausted,
+                    .why = where() + " is too busy to say whether it offers it" + said + ")",
+                    .passing = true});
+  }
+  if (!offer || !client_.reusable()) {
+    const std::string hint = "; netstord does with --s3-listen-rdma)";
+    return decline({.why = where() + " does not offer it" + said + hint}, true);
+  }
+  exchange_->rdma_offered = true;
   stage_ = Stage::joining;
   exchange_->trace("rdma", "connects", offer->host);
   RdmaSession::Owner& owner = *this;
@@ -472,7 +486,9 @@ void Connection::rdma_connected() {
 
 void Connection::open_memory() {
   progressed();
+  exchange_->rdma_offered = true;  // by what it gave to an earlier one, too
   if (exchange_->session_only) {
+    exchange_->status = 200;
     exchange_->outcome = Exchange::Outcome::answered;
     return finish();
   }
@@ -506,20 +522,24 @@ void Connection::rdma_closed() {
   rdma_.reset();
 }
 
+bool Connection::needs_session() const noexcept {
+  return exchange_->session_only || pool_.options().rdma == RdmaUse::required;
+}
+
 void Connection::decline(const RdmaFailure& failure, bool by_endpoint) {
   Exchange& exchange = *exchange_;
   exchange.trace("rdma", "declined", failure.why);
   exchange.why = failure.why;
   exchange.origin = failure.origin;
   exchange.native = failure.native;
-  if (failure.passing && pool_.options().rdma == RdmaUse::required) {
+  if (failure.passing && needs_session()) {
     exchange.outcome = Exchange::Outcome::failed;
     exchange.rdma_missing = true;
     exchange.kind = failure.kind;
     exchange.failure = {.unanswered = true, .never_sent = true};
   } else {
     exchange.outcome = Exchange::Outcome::declined;
-    if (by_endpoint) pool_.rdma_declined(failure.why);
+    if (by_endpoint && !exchange.session_only) pool_.rdma_declined(failure.why);
   }
   finish();
 }

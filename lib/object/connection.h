@@ -73,8 +73,10 @@ class Connection final : RdmaSession::Owner {
   void rdma_released() override;
   void rdma_lost() override;
   void rdma_closed() override;
-  /// Nothing of the exchange was sent, and it does not go by RDMA: Outcome::declined; or where RDMA is
-  /// required and this passes, a failure after which it may be sent again. `by_endpoint`: neither would the
+  /// The exchange is nothing without RDMA.
+  bool needs_session() const noexcept;
+  /// Nothing of the exchange was sent, and it does not go by RDMA: Outcome::declined; or where it needs a
+  /// session and this passes, a failure after which it may be sent again. `by_endpoint`: neither would the
   /// next one.
   void decline(const RdmaFailure& failure, bool by_endpoint = false);
   bool take_rdma_answer(const http::ResponseHead& head);

@@ -55,12 +55,14 @@ class Exchange {
   // 0: it may not.
   iovec remote{};
   bool remote_writable = false;
-  bool session_only = false;  ///< nothing is sent: it is answered when there is a session of RDMA
+  /// Nothing is sent: it is answered, with 200, when there is a session of RDMA. What becomes of it says
+  /// nothing to other exchanges.
+  bool session_only = false;
 
   // ---- How it ended.
   enum class Outcome : std::uint8_t {
     pending,
-    answered,   ///< status, text, received
+    answered,   ///< status, text, received; not `sent`: it is the answer to who asks for a session of RDMA
     failed,     ///< kind, why, origin, failure
     cancelled,  ///< by the future; or the bucket was closed
     declined,   ///< why, origin: nothing of it was sent, and `remote` has to be given up
@@ -72,6 +74,7 @@ class Exchange {
   std::uint64_t received = 0;  ///< bytes placed in `into`, or in `remote`
   unsigned rdma_reply = 0;     ///< what the answer says of the transfer; 0: nothing
   bool rdma_missing = false;   ///< failed: it was not sent for want of RDMA, which is required
+  bool rdma_offered = false;   ///< the endpoint gave a session, now or before
   ErrorKind kind = ErrorKind::internal;
   Origin origin = Origin::library;
   std::int32_t native = 0;
@@ -113,6 +116,7 @@ class Exchange {
     received = 0;
     rdma_reply = 0;
     rdma_missing = false;
+    rdma_offered = false;
     token_.clear();
     origin = Origin::library;
     native = 0;

@@ -127,16 +127,16 @@ Result<void> Request::use_rdma(std::span<const iovec> pieces, bool writable) {
 
 // What may go by RDMA to one place need not to the next.
 Task<void> Request::reconsider_rdma() {
-  if (!may_go_by_rdma()) co_return ok();
+  if (!may_go_by_rdma() && !session_only) co_return ok();
   const auto obstacle = pool_->rdma_obstacle();
   if (!obstacle) co_return ok();
-  if (shard_.options().rdma == RdmaUse::required) co_return required_but(*obstacle);
+  if (session_only || shard_.options().rdma == RdmaUse::required) co_return required_but(*obstacle);
   auto turning = go_by_http(*obstacle);
   co_return co_await std::move(turning);
 }
 
 Error Request::required_but(std::string_view obstacle) const {
-  return {ErrorKind::unsupported, what() + std::string(kRequired) + std::string(obstacle)};
+  return {ErrorKind::unsupported, without_rdma() + std::string(obstacle)};
 }
 
 Task<void> Request::go_by_http(std::string_view reason) {
@@ -282,6 +282,8 @@ Result<bool> Request::follow() {
     return refuse(ErrorKind::protocol, "the service sends this from one place to the next without end");
   if (!redirected) return true;
   const Endpoint& from = pool_->endpoint();
+  // Who asks for a session asks the bucket for it, whatever the request is about.
+  const std::string asked = sent ? path_ : from.path_prefix + "/";
   const Endpoint& configured = shard_.core().endpoint();
   std::string to = location_;
   if (to.empty() && !body_.endpoint.empty()) {
@@ -289,27 +291,30 @@ Result<bool> Request::follow() {
     to = (from.tls ? "https://" : "http://") + body_.endpoint;
     const std::string& bucket = shard_.core().name();
     const bool of_bucket = body_.endpoint.starts_with(bucket + ".");
-    to += !of_bucket ? path_ : path_.substr(from.path_prefix.size());
+    to += !of_bucket ? asked : asked.substr(from.path_prefix.size());
   }
   if (to.empty() && moved && shard_.core().follows_region()) {
     NETSTOR_TRY_RETURN(
         const Endpoint regional,
         make_endpoint({}, shard_.signer().region(), shard_.options().addressing, shard_.core().name()));
-    to = "https://" + regional.authority + path_;
+    to = "https://" + regional.authority + asked;
   }
   if (to.empty()) return moved;
-  Result<Redirect> redirect = follow_redirect(configured, from, path_, to);
+  Result<Redirect> redirect = follow_redirect(configured, from, asked, to);
   if (!redirect) return refuse(redirect.error().kind(), redirect.error().text());
   // The bucket's new place, when its name is where it was, or is the host's; else only that of this object.
-  std::string key = "/";
-  http::percent_encode(key_, http::Slash::keep, key);
+  std::string own = "/";
+  http::percent_encode(key_, http::Slash::keep, own);
+  const std::string key = sent ? own : "/";
   const bool same_key = redirect->path.ends_with(key);
   const std::string prefix = same_key ? redirect->path.substr(0, redirect->path.size() - key.size()) : "";
   const bool by_host = prefix.empty() && redirect->endpoint.host.starts_with(shard_.core().name() + ".");
   const bool of_bucket = same_key && (prefix == from.path_prefix || by_host);
+  if (!sent && !of_bucket)
+    return refuse(ErrorKind::protocol, "the service sends who asks for a session of RDMA to another bucket");
   if (of_bucket) redirect->endpoint.path_prefix = prefix;
   NETSTOR_TRY_RETURN(pool_, shard_.pool_of(redirect->endpoint));
-  path_ = std::move(redirect->path);
+  path_ = of_bucket ? prefix + own : std::move(redirect->path);
   if (of_bucket && status != 307) shard_.move_to(*pool_);
   return true;
 }
@@ -326,6 +331,8 @@ std::string Request::what() const {
   return name;
 }
 
+std::string Request::without_rdma() const { return what() + std::string(session_only ? ": " : kRequired); }
+
 Error Request::error() const {
   const Effect effect = changes && may_have_happened_ ? Effect::unknown : Effect::none;
   const std::string times = tries_ > 1 ? " (" + std::to_string(tries_) + " tries)" : "";
@@ -333,16 +340,16 @@ Error Request::error() const {
     return {ErrorKind::cancelled, what() + ": cancelled", changes && sent ? Effect::unknown : effect};
   }
   if (outcome == Outcome::declined) {
-    return {ErrorKind::unsupported, what() + std::string(kRequired) + why + times, effect, origin, native};
+    return {ErrorKind::unsupported, without_rdma() + why + times, effect, origin, native};
   }
   if (outcome != Outcome::answered) {
-    return {kind, what() + std::string(rdma_missing ? kRequired : ": ") + why + times, effect, origin,
-            native};
+    return {kind, (rdma_missing ? without_rdma() : what() + ": ") + why + times, effect, origin, native};
   }
   ErrorKind means = s3::meaning_of(status, body_.code).kind;
   if (status == 412) means = condition_failed;
   if (status == 304) means = ErrorKind::compare_failed;
-  std::string words = what() + std::string(rdma_declined() ? kRequired : ": ");
+  std::string words = rdma_declined() ? without_rdma() : what() + ": ";
+  if (!sent) words += "asking for a session of RDMA: ";
   words += body_.code.empty() ? "the service answered" : body_.code;
   if (!body_.message.empty()) words += ": " + body_.message;
   words += " (HTTP " + std::to_string(status);

@@ -86,7 +86,8 @@ class Request final : public Exchange {
   Pool& pool() noexcept { return *pool_; }
   /// After a try: it is to go by HTTP; not again by RDMA.
   bool rdma_declined() const noexcept {
-    return outcome == Outcome::declined || (outcome == Outcome::answered && rdma_reply >= 300);
+    return !session_only &&
+           (outcome == Outcome::declined || (outcome == Outcome::answered && rdma_reply >= 300));
   }
   Task<void> go_by_http(std::string_view reason);
   /// After a redirect.
@@ -115,6 +116,8 @@ class Request final : public Exchange {
   std::string_view payload_said() const noexcept;
   Error required_but(std::string_view obstacle) const;
   std::string what() const;
+  /// Before why RDMA is not to be had.
+  std::string without_rdma() const;
 
   bool learn_region();
 

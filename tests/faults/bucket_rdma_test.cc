@@ -57,6 +57,11 @@ class BucketRdma : public testing::Test {
     for (unsigned i = 0; i < times; ++i)
       card_.answers.push_back({OpResult::system(ECONNREFUSED), words(status)});
   }
+  /// To the next one who asks for a session.
+  void answer_asker(std::string text) {
+    service_.answer(std::move(text));
+    ++scripted_;
+  }
   static void expect_text(const Error& error, std::initializer_list<const char*> words) {
     for (const char* const each : words) EXPECT_NE(error.text().find(each), std::string::npos) << error;
   }
@@ -65,6 +70,10 @@ class BucketRdma : public testing::Test {
   std::string reply(const std::string& request) {
     if (request.starts_with("POST ") && request.find("netstor-rdma=") != std::string::npos) {
       ++sessions_asked_;
+      if (const unsigned scripted = scripted_.load(); scripted != 0) {
+        scripted_ = scripted - 1;
+        return "";
+      }
       if (const unsigned busy = busy_.load(); busy != 0) {
         busy_ = busy - 1;
         return answer("503 Slow Down", "");
@@ -86,6 +95,7 @@ class BucketRdma : public testing::Test {
   };
   std::atomic<unsigned> sessions_asked_{0};
   std::atomic<unsigned> busy_{0};
+  std::atomic<unsigned> scripted_{0};
   std::atomic<bool> offers_{true};
   std::atomic<bool> declines_{false};
   ScriptedService service_{[this](const std::string& request) { return reply(request); }};
@@ -177,6 +187,63 @@ TEST_F(BucketRdma, RequiredSaysWhoDoesNotOfferIt) {
   EXPECT_EQ(read.error().kind(), ErrorKind::unsupported);
   expect_text(read.error(), {"requires RDMA", "HTTP 501", "--s3-listen-rdma"});
   EXPECT_EQ(sessions_asked_, 1u);
+}
+
+TEST_F(BucketRdma, RequiredSaysOfWhatTheAskerWasAccused) {
+  open(RdmaUse::required);
+  answer_asker(answer("403 Forbidden", "", "<Error><Code>AccessDenied</Code></Error>"));
+  const auto read = get().get();
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind(), ErrorKind::permission_denied);
+  EXPECT_EQ(read.error().origin(), Origin::s3);
+  EXPECT_EQ(read.error().code(), "AccessDenied");
+  expect_text(read.error(), {"asking for a session of RDMA", "AccessDenied (HTTP 403)"});
+  // The next request asks for itself.
+  EXPECT_TRUE(get().get());
+  EXPECT_EQ(sessions_asked_, 2u);
+}
+
+TEST_F(BucketRdma, RequiredFindsOtherCredentialsForWhoseHaveEnded) {
+  const Credentials found = *std::exchange(options_.credentials, std::nullopt);
+  std::atomic<int> asked{0};
+  options_.credentials_callback = [&]() -> Result<Credentials> {
+    Credentials next = found;
+    next.session_token = std::to_string(++asked);
+    return next;
+  };
+  open(RdmaUse::required);
+  answer_asker(answer("400 Bad Request", "", "<Error><Code>ExpiredToken</Code></Error>"));
+  const auto read = get().get();
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(runtime_.metrics().rdma_requests, 1u);
+}
+
+TEST_F(BucketRdma, RequiredFollowsWhereTheAskerIsSent) {
+  open(RdmaUse::required);
+  answer_asker(answer("307 Temporary", "location: " + service_.url() + "/samples/?netstor-rdma=\r\n"));
+  const auto read = get().get();
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_TRUE(service_.request(2).starts_with("GET /samples/key HTTP/1.1\r\n")) << service_.request(2);
+  EXPECT_EQ(runtime_.metrics().rdma_requests, 1u);
+}
+
+TEST_F(BucketRdma, RequiredIsNotSentToAnotherBucket) {
+  open(RdmaUse::required);
+  answer_asker(answer("307 Temporary", "location: " + service_.url() + "/others/?netstor-rdma=\r\n"));
+  const auto read = get().get();
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind(), ErrorKind::protocol);
+  EXPECT_EQ(service_.requests(), 1u);
+}
+
+TEST_F(BucketRdma, AutomaticGoesByHttpForWhomTheServiceRefusesASession) {
+  open(RdmaUse::automatic);
+  answer_asker(answer("403 Forbidden", "", "<Error><Code>AccessDenied</Code></Error>"));
+  ASSERT_TRUE(get().get());
+  EXPECT_EQ(runtime_.metrics().rdma_requests, 0u);
+  ASSERT_TRUE(get().get());
+  EXPECT_EQ(runtime_.metrics().rdma_requests, 1u);
 }
 
 TEST_F(BucketRdma, RequiredSaysWhatWasDeclined) {
