@@ -310,7 +310,7 @@ struct BucketInfo {
 struct BucketPath {
   std::string endpoint;       ///< where requests go: "http://10.0.0.1:9000"
   std::string transport;      ///< "http", "https"
-  bool rdma_offered = false;  ///< the endpoint gave a session of RDMA when it was asked for one
+  bool rdma_offered = false;  ///< the endpoint gave a session of RDMA; where nobody asked: false
   bool rdma = false;          ///< payload of rdma_from_bytes and more goes by RDMA
   std::string rdma_obstacle;  ///< otherwise: why not
 };
@@ -456,8 +456,10 @@ class Bucket {
   Future<std::string> presign(Method method, std::string_view key,
                               std::chrono::seconds valid_for = std::chrono::hours(1)) const;
 
-  /// Asks the endpoint for a session of RDMA, and takes it up where nothing stands in the way; RdmaUse::never
-  /// and where there can be none (anonymous, a proxy): it is not asked. An endpoint without RDMA is no error.
+  /// Asks the endpoint for a session of RDMA and takes it up, if there is none, with tries, credentials and
+  /// redirects as any request; where something on this side stands in the way (RdmaUse::never, no device, a
+  /// proxy) it is not asked. Requests notice nothing of it. That the endpoint gives none, or does not say, is
+  /// an obstacle and no error; one that cannot be reached is.
   Future<BucketPath> path() const;
 
   /// Of the bucket itself.

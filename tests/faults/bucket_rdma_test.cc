@@ -302,6 +302,79 @@ TEST_F(BucketRdma, PathSaysThatItIsNotOffered) {
   EXPECT_EQ(card_.connects, 0u);
 }
 
+TEST_F(BucketRdma, PathOfALiveSessionAsksForNone) {
+  open(RdmaUse::automatic);
+  ASSERT_TRUE(get().get());
+  const auto path = bucket_.path().get();
+  ASSERT_TRUE(path) << path.error();
+  EXPECT_TRUE(path->rdma_offered);
+  EXPECT_TRUE(path->rdma);
+  ASSERT_TRUE(get().get());
+  EXPECT_EQ(card_.connects, 1u);
+  EXPECT_EQ(sessions_asked_, 1u);
+}
+
+TEST_F(BucketRdma, PathIsTriedAgainAfterWhatPasses) {
+  busy_ = 1;
+  open(RdmaUse::automatic);
+  refuse(s3::RdmaStatus::resources);
+  const auto path = bucket_.path().get();
+  ASSERT_TRUE(path) << path.error();
+  EXPECT_TRUE(path->rdma) << path->rdma_obstacle;
+  EXPECT_EQ(sessions_asked_, 3u);
+  EXPECT_EQ(card_.connects, 2u);
+}
+
+TEST_F(BucketRdma, PathSwitchesNothingOff) {
+  open(RdmaUse::automatic);
+  refuse(s3::RdmaStatus::resources, 4);
+  const auto path = bucket_.path().get();
+  ASSERT_TRUE(path) << path.error();
+  EXPECT_TRUE(path->rdma_offered);
+  EXPECT_FALSE(path->rdma);
+  EXPECT_NE(path->rdma_obstacle.find("no resources"), std::string::npos) << path->rdma_obstacle;
+  ASSERT_TRUE(get().get());
+  EXPECT_EQ(runtime_.metrics().rdma_requests, 1u);
+}
+
+TEST_F(BucketRdma, PathSaysWhatTheEndpointAnsweredInstead) {
+  open(RdmaUse::automatic);
+  answer_asker(answer("403 Forbidden", "", "<Error><Code>AccessDenied</Code></Error>"));
+  auto path = bucket_.path().get();
+  ASSERT_TRUE(path) << path.error();
+  EXPECT_FALSE(path->rdma_offered);
+  EXPECT_NE(path->rdma_obstacle.find("the endpoint did not say: "), std::string::npos) << path->rdma_obstacle;
+  EXPECT_NE(path->rdma_obstacle.find("AccessDenied"), std::string::npos) << path->rdma_obstacle;
+  busy_ = 4;
+  path = bucket_.path().get();
+  ASSERT_TRUE(path) << path.error();
+  EXPECT_NE(path->rdma_obstacle.find("the endpoint did not say: "), std::string::npos) << path->rdma_obstacle;
+  EXPECT_NE(path->rdma_obstacle.find("HTTP 503"), std::string::npos) << path->rdma_obstacle;
+}
+
+TEST_F(BucketRdma, PathIsThatOfThePlaceWhereTheAskerIsSent) {
+  // There the card of the test is not to be had; who has a real one is declined.
+  ScriptedService other([](const std::string&) { return answer("501 Not Implemented", ""); });
+  open(RdmaUse::automatic);
+  answer_asker(answer("307 Temporary", "location: " + other.url() + "/samples/?netstor-rdma=\r\n"));
+  const auto path = bucket_.path().get();
+  ASSERT_TRUE(path) << path.error();
+  EXPECT_EQ(path->endpoint, other.url());
+  EXPECT_FALSE(path->rdma_offered);
+  EXPECT_FALSE(path->rdma);
+  EXPECT_NE(path->rdma_obstacle, "");
+}
+
+TEST_F(BucketRdma, NobodyIsAskedWhereSomethingStandsInTheWay) {
+  offers_ = false;
+  open(RdmaUse::automatic);
+  ASSERT_TRUE(get().get());
+  const auto path = bucket_.path().get();
+  ASSERT_TRUE(path) << path.error();
+  EXPECT_NE(path->rdma_obstacle.find("does not offer it"), std::string::npos) << path->rdma_obstacle;
+  EXPECT_EQ(sessions_asked_, 1u);
+}
+
 TEST_F(BucketRdma, NobodyIsAskedWhereItIsNeverUsed) {
   open(RdmaUse::never);
   const auto path = bucket_.path().get();

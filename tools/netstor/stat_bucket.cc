@@ -18,17 +18,21 @@ namespace {
 
 constexpr const char* kChecksums[] = {"", "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256", "MD5"};
 
-nlohmann::ordered_json json_of(const BucketPath& path) {
-  return {{"endpoint", path.endpoint},
-          {"transport", path.transport},
-          {"rdma_offered", path.rdma_offered},
-          {"rdma", path.rdma},
-          {"rdma_obstacle", path.rdma_obstacle}};
+nlohmann::ordered_json json_of(const Result<BucketPath>& path) {
+  if (!path) return {{"error", path.error().text()}};
+  return {{"endpoint", path->endpoint},
+          {"transport", path->transport},
+          {"rdma_offered", path->rdma_offered},
+          {"rdma", path->rdma},
+          {"rdma_obstacle", path->rdma_obstacle}};
 }
 
-std::string said_of_rdma(const BucketPath& path) {
-  if (path.rdma) return "used by large payload";
-  return std::string(path.rdma_offered ? "offered, not used: " : "not used: ") + path.rdma_obstacle;
+std::string endpoint_of(const Result<BucketPath>& path) { return path ? path->endpoint : "not known"; }
+
+std::string said_of_rdma(const Result<BucketPath>& path) {
+  if (!path) return "not known: " + path.error().text();
+  if (path->rdma) return "used by large payload";
+  return std::string(path->rdma_offered ? "offered, not used: " : "not used: ") + path->rdma_obstacle;
 }
 
 Result<void> stat_object(const Common& common, const Bucket& bucket, const ObjectUri& uri,
@@ -36,7 +40,7 @@ Result<void> stat_object(const Common& common, const Bucket& bucket, const Objec
   GetOptions options;
   options.version_id = version_id;
   NETSTOR_TRY_RETURN(const ObjectInfo info, bucket.head(uri.key, options).get());
-  NETSTOR_TRY_RETURN(const BucketPath path, bucket.path().get());
+  const Result<BucketPath> path = bucket.path().get();  // of less weight than what was asked
   const char* const checksum = kChecksums[static_cast<std::size_t>(info.checksum_algorithm)];
   if (common.json) {
     auto metadata = nlohmann::ordered_json::object();
@@ -68,7 +72,7 @@ Result<void> stat_object(const Common& common, const Bucket& bucket, const Objec
   line("storage class", info.storage_class);
   line(checksum, info.checksum);
   for (const auto& [name, value] : info.metadata) line("meta " + name, value);
-  line("endpoint", path.endpoint);
+  line("endpoint", endpoint_of(path));
   line("RDMA", said_of_rdma(path));
   table.print(std::cout);
   return ok();
@@ -81,7 +85,7 @@ Result<void> stat_whole(const Common& common, const Bucket& bucket, const Object
   NETSTOR_TRY_RETURN(const ListPage page, bucket.list(options).get());
   const std::chrono::duration<double, std::nano> listing = std::chrono::steady_clock::now() - begin;
   NETSTOR_TRY_RETURN(const bool versioning, bucket.versioning().get());
-  NETSTOR_TRY_RETURN(const BucketPath path, bucket.path().get());
+  const Result<BucketPath> path = bucket.path().get();  // of less weight than what was asked
   if (common.json) {
     std::cout << nlohmann::ordered_json{{"uri", "s3://" + uri.bucket},
                                         {"empty", page.objects.empty()},
@@ -93,7 +97,7 @@ Result<void> stat_whole(const Common& common, const Bucket& bucket, const Object
   } else {
     std::cout << "s3://" << uri.bucket << ": " << (page.objects.empty() ? "empty" : "has objects")
               << (versioning ? ", keeps versions" : ", keeps no versions") << ", answered in "
-              << format_time(listing.count()) << "\nendpoint " << path.endpoint << ", RDMA "
+              << format_time(listing.count()) << "\nendpoint " << endpoint_of(path) << ", RDMA "
               << printable(said_of_rdma(path)) << "\nhow much is in it: netstor ls s3://" << uri.bucket
               << " -r --summarize\n";
   }
