@@ -447,9 +447,10 @@ void Connection::asked() {
   const auto offer = s3::decode_rdma_offer(std::exchange(offer_, {}));
   const std::string said = " (HTTP " + std::to_string(offer_status_) + " to who asks";
   if (is_of_asker(offer_status_)) {
-    // Who needs a session makes of the answer what any request does; by HTTP the same one comes again.
+    // Who needs a session makes of the answer what any request does; by HTTP the same one comes again. Others
+    // do not ask with every request: some services have such an answer for all that they do not know.
     if (needs_session()) return finish();
-    return decline({.why = where() + " does not say whether it offers it" + said + ")"});
+    return decline({.why = where() + " does not say whether it offers it" + said + ")"}, true);
   }
   if (offer_status_ == 429 || (offer_status_ >= 500 && offer_status_ != 501)) {
     return decline({.kind = ErrorKind::exhausted,

@@ -103,7 +103,8 @@ void Exchange::tell_of_refusal(std::string_view why, std::string_view access_key
       return text + "access key " + std::string(access_key_id);
     // What names nobody may be a secret in the wrong place.
     constexpr std::size_t kShown = 4;
-    return text + "access key " + std::string(access_key_id.substr(0, kShown)) + "..., which is nobody's";
+    const std::size_t shown = access_key_id.size() > 2 * kShown ? kShown : 0;
+    return text + "access key " + std::string(access_key_id.substr(0, shown)) + "..., which is nobody's";
   });
 }
 
