@@ -446,7 +446,7 @@ void Server::apply(Reread fresh, std::uint64_t number) {
   }
   set_log_level(fresh.options.log_level);
   reload_ = std::async(std::launch::async, [this, number, fresh = std::move(fresh)] {
-    sight_.reload_ended(number, apply_to_shards(fresh));
+    sight_.reload_ended(number, apply_to_shards(fresh) && fresh.needs_restart.empty());
   });
   if (reload_.wait_for(kReloadPatience) == std::future_status::timeout)
     spdlog::error("SIGHUP: a shard does not answer: what was reread is not in force yet");

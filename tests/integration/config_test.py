@@ -159,13 +159,15 @@ class Running(Served):
         self.assertEqual(self.child.wait(60), 0, self.log.read_text())
 
     def test_a_reload_takes_what_it_can_and_names_the_rest(self):
-        self.serve("shards = 1\nlog-level = info\n")
+        self.serve("shards = 1\nlog-level = info\n", "--metrics-listen", "127.0.0.1:0")
         self.conf.write_text("shards = 2\nlog-level = info\nslow-ms = 5\nvolume = new=1MiB\n")
         said = self.reload()
         self.assertIn("needs a restart: shards, volume", said)
         self.assertNotIn("slow-ms", said)
+        self.assertEqual(self.reloads()[:3], [0, 1, 0], "not all of it is in force")
         self.conf.write_text("shards = 1\nlog-level = error\n")
         self.assertEqual(self.reload(), "")
+        self.assertEqual(self.reloads()[:3], [1, 1, 1])
 
     def test_a_shard_that_is_stuck_does_not_keep_it_from_signals(self):
         self.serve("shards = 2\n")
