@@ -369,19 +369,26 @@ class Remote(CopyCase):
 class Recovery(tool_support.Case):
     """A server that goes away and comes back in the middle."""
 
+    def written(self):
+        """When the volume's file was, last."""
+        files = [path.stat() for path in (self.folder / "state").rglob("*") if path.is_file()]
+        return [each.st_mtime_ns for each in files if each.st_size >= 16 << 20]
+
     def survive(self, end, shards):
         volumes = ["v=16MiB,store=file"]
         with contextlib.ExitStack() as kept:
             first = tool_support.netstord(OPTIONS.netstord, self.folder, volumes, end=end)
             server = first.__enter__()
             port = int(server.rpartition(":")[2])
+            fresh = self.written()
             words = [OPTIONS.tool, "bench", f"{server}/{NQN}:v", "--rw", "mixed", "--yes-destroy-data",
                      "--json", "--depth", "8", "--seconds", "3", "--shards", str(shards)]
             load = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             try:
-                # The admin queue's connection, and one of each shard.
+                # The admin queue's connection, and one of each shard; and it has begun to write.
                 limit = time.monotonic() + tool_support.READY_SECONDS
-                while tool_support.connections_to(port) < 1 + shards and time.monotonic() < limit:
+                while (tool_support.connections_to(port) < 1 + shards or self.written() == fresh) \
+                        and time.monotonic() < limit:
                     time.sleep(0.01)
             finally:
                 first.__exit__(None, None, None)
