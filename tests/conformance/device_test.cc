@@ -104,15 +104,7 @@ class Devices : public Conformance {
     return {reinterpret_cast<const char*>(op.bytes.data()), op.bytes.size()};
   }
   const DeviceLimits& limits() const { return device_->limits(); }
-  template <class T, class... Arguments>
-  T& keep(Arguments... arguments) {
-    auto made = std::make_shared<T>(arguments...);
-    T& kept = *made;
-    kept_.push_back(std::move(made));
-    return kept;
-  }
 
-  std::vector<std::shared_ptr<void>> kept_;
   std::string uri_;
   std::unique_ptr<Device> device_;
   OpResult opened_;

@@ -99,16 +99,6 @@ class Links : public Conformance {
     return dialled.result;
   }
 
-  /// An operation that outlives the test's body: one that fails half-way leaves some in flight.
-  template <class T, class... Arguments>
-  T& keep(Arguments... arguments) {
-    auto made = std::make_shared<T>(arguments...);
-    T& kept = *made;
-    kept_.push_back(std::move(made));
-    return kept;
-  }
-
-  std::vector<std::shared_ptr<void>> kept_;
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<Link> near_;
   std::unique_ptr<Link> far_;

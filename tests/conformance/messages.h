@@ -214,16 +214,6 @@ class MessageLinks : public Conformance {
     EXPECT_TRUE(Ear::text(near_.bytes()) == before && Ear::text(far_.bytes()) == mine);
   }
 
-  /// An operation that outlives the test's body: one that fails half-way leaves some in flight.
-  template <class T, class... Arguments>
-  T& keep(Arguments... arguments) {
-    auto made = std::make_shared<T>(arguments...);
-    T& kept = *made;
-    kept_.push_back(std::move(made));
-    return kept;
-  }
-
-  std::vector<std::shared_ptr<void>> kept_;
   std::unique_ptr<Listener> listener_;
   static constexpr unsigned kEnds = 4;
   End ends_[kEnds];  // by turns of the first shard and of the second

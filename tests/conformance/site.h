@@ -151,6 +151,16 @@ class Conformance : public testing::TestWithParam<Subject> {
   Port& port(unsigned shard = 0) { return site_->port(shard); }
   bool wait(const std::function<bool()>& so) { return site_->wait(so); }
   void TearDown() override { site_.reset(); }
+  /// An operation that outlives the test's body: one that fails half-way leaves some in flight.
+  template <class T, class... Arguments>
+  T& keep(Arguments... arguments) {
+    auto made = std::make_shared<T>(arguments...);
+    T& kept = *made;
+    kept_.push_back(std::move(made));
+    return kept;
+  }
+
+  std::vector<std::shared_ptr<void>> kept_;
 
  private:
   std::unique_ptr<Site> site_;
