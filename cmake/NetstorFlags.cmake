@@ -21,6 +21,10 @@ if(PROJECT_IS_TOP_LEVEL)
   find_program(NETSTOR_CCACHE ccache)
   if(NETSTOR_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
     set(CMAKE_CXX_COMPILER_LAUNCHER ${NETSTOR_CCACHE})
+    if(NETSTOR_PRECOMPILE)
+      # By default it keeps nothing that uses a precompiled header.
+      set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_SLOPPINESS=pch_defines,time_macros ${NETSTOR_CCACHE})
+    endif()
   endif()
 endif()
 
