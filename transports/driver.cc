@@ -147,6 +147,8 @@ void Port::connect(ConnectOp& op) { answer_unsupported(op); }
 void Port::cancel_connect(ConnectOp&) {}
 void Port::open(OpenOp& op) { answer_unsupported(op); }
 void Port::discover(DiscoverOp& op) { answer_unsupported(op); }
+void Port::cancel_open(OpenOp&) {}
+void Port::cancel_discover(DiscoverOp&) {}
 
 Result<std::unique_ptr<Listener>> Port::listen(const Address&) {
   return Error(ErrorKind::unsupported, "this driver cannot listen");

@@ -3,6 +3,7 @@
 
 #include <netstor/ext/device.h>
 
+#include "transports/opened_device.h"
 #include "transports/socket.h"
 
 #include <poll.h>
@@ -107,8 +108,7 @@ class Connecting {
     }
     port_.drop(*std::exchange(watch_, nullptr));
     auto link = port_.make_link(std::exchange(fd_, -1));
-    if (!link)
-      return end(OpResult::failure(link.error().kind(), link.error().origin(), link.error().native()));
+    if (!link) return end(result_of(link.error()));
     op_->link = *std::move(link);
     end(OpResult::success());
   }
@@ -207,13 +207,7 @@ struct Opening {
   void answer() {
     auto device =
         opened.ok() ? port.make_device(*opened) : Result<std::unique_ptr<Device>>(std::move(opened).error());
-    if (device.ok()) {
-      op.device = *std::move(device);
-      return port.finish(op, OpResult::success());
-    }
-    const Error& error = device.error();
-    op.detail = error.text();
-    port.finish(op, OpResult::failure(error.kind(), error.origin(), error.native()));
+    port.finish(op, take_opened(op, std::move(device)));
   }
 
   IoPort& port;

@@ -6,22 +6,31 @@
 
 #include "lib/engine/completion.h"
 #include "lib/engine/engine.h"
+#include "lib/engine/stop_asks.h"
 
 namespace netstor {
 namespace {
 
 Task<std::vector<DiscoveredSubsystem>> ask(std::string uri, VolumeOptions options) {
   NETSTOR_TRY(const Uri parsed, Uri::parse(uri));
-  NETSTOR_TRY(Port * port, detail::this_shard_loop().port(parsed.scheme));
+  detail::ShardLoop& loop = detail::this_shard_loop();
+  const auto ending = [&uri] {
+    return Error(ErrorKind::cancelled, "discover " + uri + ": the runtime is ending");
+  };
+  if (loop.stopping()) co_return ending();
+  NETSTOR_TRY(Port * port, loop.port(parsed.scheme));
   std::vector<DiscoveredSubsystem> found;
   DiscoverOp op;
   op.uri = uri;
   op.options = &options;
   op.found = &found;
-  Completion done(op);
+  CancellableCompletion done(op, [&] { port->cancel_discover(op); });
+  const detail::StopAsks stopping(loop, done);
   port->discover(op);
   co_await done;
   if (op.result.ok) co_return std::move(found);
+  // The end of the runtime rings every alarm, that of the connect among them.
+  if (loop.stopping()) co_return ending();
   Error error = op.result.error("discover " + uri);
   if (op.detail.empty()) co_return std::move(error);
   co_return Error(error.kind(), "discover " + uri + ": " + op.detail, error.effect(), error.origin(),

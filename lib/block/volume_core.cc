@@ -61,11 +61,10 @@ VolumeCore::VolumeCore(Engine& engine, ShardLoop& home, std::string uri, Uri par
       VolumeCore& core = *static_cast<Lost&>(self).core;
       // News of a session that is over already says nothing about this one.
       if (static_cast<Lost&>(self).generation != core.generation_ || core.ending_) return;
-      if (core.recovering_) {
-        core.lost_again_ = true;
+      if (core.opening_ || core.recovering_) {
+        core.lost_meanwhile_ = true;
       } else {
-        core.recovering_ = true;
-        core.recovery_ = spawn(core.recover());
+        core.begin_recovery();
       }
     };
   }
@@ -85,15 +84,16 @@ Task<Volume> VolumeCore::open(Engine& engine, std::string uri, VolumeOptions opt
       new VolumeCore(engine, this_shard_loop(), std::move(uri), std::move(parsed), std::move(options));
   auto up = core->bring_up();
   Result<void> opened = co_await std::move(up);
+  core->opening_ = false;
   if (!opened) {
-    auto closed = core->close();
-    Result<void> ended = co_await std::move(closed);
-    delete core;
+    auto ending = end(core);
+    Result<void> ended = co_await std::move(ending);
     co_return ended ? std::move(opened).error() : std::move(ended).error();
   }
   core->limits_ = core->home_part().limits();
   core->size_changed(core->limits_.size_bytes);
   core->describe(core->limits_);
+  if (core->lost_meanwhile_ && !core->ending_) core->begin_recovery();
   co_return Volume(std::shared_ptr<VolumeCore>(core, &VolumeCore::release));
 }
 
@@ -120,7 +120,8 @@ Task<void> VolumeCore::bring_up() {
   for (auto& part : parts_) {
     if (part == nullptr || &part->loop() == &home_) continue;
     auto joined = part->loop().shard().run_on([&part, share] { return part->open(share); });
-    if (Result<void> one = co_await std::move(joined); !one && all) all = std::move(one);
+    all = co_await std::move(joined);
+    if (!all) break;
   }
   if (!all) {
     auto down = take_down();
@@ -174,6 +175,11 @@ void VolumeCore::path_lost(VolumeShard& shard) noexcept {
   home_.post(news);
 }
 
+void VolumeCore::begin_recovery() {
+  recovering_ = true;
+  recovery_ = spawn(recover());
+}
+
 Task<void> VolumeCore::recover() {
   auto down = take_down();
   NETSTOR_CHECK(co_await std::move(down));
@@ -185,10 +191,10 @@ Task<void> VolumeCore::recover() {
         Duration(static_cast<std::int64_t>(home_.random() % static_cast<std::uint64_t>(half.count() + 1)));
     Result<void> slept = co_await sleep(half + jitter);
     if (!slept || ending_) break;
-    lost_again_ = false;
+    lost_meanwhile_ = false;
     auto up = bring_up();
     Result<void> opened = co_await std::move(up);
-    if (opened && !lost_again_) {
+    if (opened && !lost_meanwhile_) {
       ++home_.metrics().reconnects;
       break;
     }
@@ -232,25 +238,24 @@ Task<void> VolumeCore::close() {
   co_return ok();
 }
 
+Task<void> VolumeCore::end(VolumeCore* core) {
+  auto closed = core->close();
+  Result<void> result = co_await std::move(closed);
+  // The end of the runtime may be closing it, too.
+  for (auto& part : core->parts_) {
+    if (part == nullptr) continue;
+    auto unused = part->loop().shard().run_on([&part] { return part->users().none(); });
+    NETSTOR_CHECK(co_await std::move(unused));
+  }
+  delete core;
+  co_return result;
+}
+
 void VolumeCore::release(VolumeCore* core) noexcept {
-  struct End {
-    static Task<void> run(VolumeCore* ended) {
-      auto closed = ended->close();
-      Result<void> result = co_await std::move(closed);
-      // The end of the runtime may be closing it, too.
-      for (auto& part : ended->parts_) {
-        if (part == nullptr) continue;
-        auto unused = part->loop().shard().run_on([&part] { return part->users().none(); });
-        NETSTOR_CHECK(co_await std::move(unused));
-      }
-      delete ended;
-      co_return result;
-    }
-  };
   if (core->live_parts_.load(std::memory_order_acquire) == 0) {
     delete core;  // closed, or its runtime has ended
   } else {
-    core->home_.shard().run_on([core] { return End::run(core); }).detach();
+    core->home_.shard().run_on([core] { return end(core); }).detach();
   }
 }
 

@@ -60,11 +60,14 @@ class VolumeCore {
   VolumeCore(Engine& engine, ShardLoop& home, std::string uri, Uri parsed, VolumeOptions options);
   ~VolumeCore() { wipe_secrets(options_); }
 
-  /// Opens every part; on failure drops those that were opened.
+  /// Closes and frees it. On the home shard.
+  static Task<void> end(VolumeCore* core);
+  /// Opens the parts, one after another; at the first failure drops those that were opened.
   Task<void> bring_up();
   Task<void> take_down();
   Task<void> refuse_all();
   Task<void> recover();
+  void begin_recovery();
   void describe(const DeviceLimits& limits);
   VolumeShard& home_part() noexcept { return *parts_[home_.index()]; }
 
@@ -88,9 +91,10 @@ class VolumeCore {
   bool stranger_ = false;  // another volume answered by the name of this one
   std::string identity_;
   std::uint32_t block_bytes_ = 0;
-  bool lost_again_ = false;
-  bool ending_ = false;   // the path is not looked for any more
-  bool closing_ = false;  // close() was called
+  bool opening_ = true;          // open() is bringing it up
+  bool lost_meanwhile_ = false;  // a part, while they were being brought up
+  bool ending_ = false;          // the path is not looked for any more
+  bool closing_ = false;         // close() was called
   bool closed_ = false;
 };
 

@@ -5,6 +5,7 @@
 #include "lib/block/replay.h"
 #include "lib/block/volume_core.h"
 #include "lib/engine/completion.h"
+#include "lib/engine/stop_asks.h"
 
 namespace netstor::detail {
 
@@ -128,6 +129,10 @@ void VolumeShard::count(DeviceVerb verb, std::uint64_t length, bool succeeded) n
 }
 
 Task<void> VolumeShard::open(std::optional<Ticket> share) {
+  const auto ended_meanwhile = [this] {
+    return Error(ErrorKind::cancelled, "open " + core_.uri() + ": the volume was closed meanwhile");
+  };
+  if (closed_ || loop_.stopping()) co_return ended_meanwhile();
   const Uri& where = core_.parsed_uri();
   NETSTOR_TRY(Port * port, loop_.port(where.scheme));
   OpenOp op;
@@ -135,20 +140,23 @@ Task<void> VolumeShard::open(std::optional<Ticket> share) {
   op.options = &core_.options();
   op.writable = !core_.options().read_only;
   op.share = share;
-  Completion opened(op);
+  CancellableCompletion opened(op, [&] { port->cancel_open(op); });
+  const StopAsks stopping(loop_, opened);
   port->open(op);
   co_await opened;
   if (!op.result.ok) {
+    if (closed_ || loop_.stopping()) co_return ended_meanwhile();
     Error error = op.result.error("open " + core_.uri());
     if (op.detail.empty()) co_return std::move(error);
     co_return Error(error.kind(), "open " + core_.uri() + ": " + op.detail, error.effect(), error.origin(),
                     error.native());
   }
+  NETSTOR_ASSERT(device_ == nullptr);  // the parts are brought up by one at a time
   device_ = std::move(op.device);
   if (closed_ || loop_.stopping()) {
     auto ended = end_device();
     NETSTOR_CHECK(co_await std::move(ended));
-    co_return Error(ErrorKind::cancelled, "open " + core_.uri() + ": the volume was closed meanwhile");
+    co_return ended_meanwhile();
   }
   if (!share) {
     if (Result<void> known = core_.recognise(*device_); !known) {

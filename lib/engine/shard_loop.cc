@@ -273,7 +273,7 @@ void ShardLoop::stop(Settling* settling) noexcept {
   stopping_ = true;
   settling_ = settling;
   // Everyone who sleeps is told; what they start anew answers `cancelled` at once.
-  timers_.fire_until(Time::max());
+  timers_.fire_all();
   struct Ended : Runnable {
     ShardLoop* loop = nullptr;
     std::size_t left = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/engine/timers.h"
 
+#include <algorithm>
+
 namespace netstor::detail {
 
 void TimerHeap::arm(Timer& timer, Time when) {
@@ -33,6 +35,17 @@ unsigned TimerHeap::fire_until(Time now) {
     ++fired;
   }
   return fired;
+}
+
+void TimerHeap::fire_all() {
+  // All are moved before any time that one can be armed for, in the order that they have: a heap still.
+  for (Timer* const timer : heap_)
+    timer->when = Time::min() + std::max(timer->when, Time{}).time_since_epoch();
+  while (!heap_.empty() && heap_.front()->when < Time{}) {
+    Timer& timer = *heap_.front();
+    disarm(timer);
+    timer.fire(timer);
+  }
 }
 
 void TimerHeap::sift_up(std::size_t index) noexcept {

@@ -16,6 +16,9 @@ class TimerHeap {
   void disarm(Timer& timer) noexcept;
   /// Fires all that are due, each once; answers how many. A timer may arm itself again while it fires.
   unsigned fire_until(Time now);
+  /// Fires each that is armed now, due or not, once and in order; not what the firing of another disarms, nor
+  /// what is armed (or moved) meanwhile.
+  void fire_all();
   /// Time::max() when there is none.
   Time next() const noexcept { return heap_.empty() ? Time::max() : heap_.front()->when; }
 

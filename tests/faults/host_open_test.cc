@@ -3,6 +3,8 @@
 // Targets that are wrong, silent or gone while a volume is opened: the handshake, Connect, what they say of
 // themselves.
 
+#include <future>
+
 #include "tests/faults/host_fault_support.h"
 
 namespace netstor::faults {
@@ -247,6 +249,49 @@ TEST_F(HostOpenFault, AdminQueueClosesDuringTheQueuesConnect) {
     expect_not_open(opened, ErrorKind::disconnected, "lost");
   }
 }
+TEST_F(HostOpenFault, NoQueueAfterTheOneThatWasRefused) {
+  std::atomic<unsigned> last{0};
+  target.on_command([&](Peer& peer, const Command& command) {
+    if (!command.is_fabrics() || command.fabrics_type() != FabricsType::connect) return false;
+    last = decode_connect(command).qid;
+    if (last < 2) return false;
+    peer.answer(command, GenericStatus::internal_error);
+    return true;
+  });
+  runtime.emplace(*Runtime::start({.shards = 3}));
+  EXPECT_FALSE(try_open());
+  EXPECT_EQ(last, 2u);
+}
+TEST_F(HostOpenFault, FirstQueueIsLostWhileTheSecondConnects) {
+  Peer* first = nullptr;
+  std::promise<std::function<void()>> asked;
+  target.on_command([&, held = false](Peer& peer, const Command& command) mutable {
+    if (!command.is_fabrics() || command.fabrics_type() != FabricsType::connect || held) return false;
+    const std::uint16_t qid = decode_connect(command).qid;
+    if (qid == 1) first = &peer;
+    if (qid != 2) return false;
+    held = true;
+    first->close();
+    peer.qid = qid;
+    asked.set_value([&peer, command] { peer.answer(command, {}, encode(ConnectAccepted{.cntlid = 1})); });
+    return true;
+  });
+  runtime.emplace(*Runtime::start({.shards = 2}));
+  VolumeOptions patient = options();
+  patient.path_loss_timeout = std::chrono::seconds(20);
+  target.settle();
+  auto opening = Volume::open(*runtime, target.uri(), patient);
+  const auto answer = asked.get_future().get();
+  // Time for a host that would begin anew beside the open that is still under way.
+  std::this_thread::sleep_for(milliseconds(100));
+  EXPECT_EQ(target.connections, 3u);
+  target.settle();
+  answer();
+  auto opened = opening.get();
+  ASSERT_TRUE(opened) << opened.error();
+  volume = *std::move(opened);
+  expect_service();
+}
 TEST_F(HostOpenFault, NobodyListens) {
   const auto opened = [&] {
     std::string nobody;
@@ -259,6 +304,117 @@ TEST_F(HostOpenFault, NobodyListens) {
   ASSERT_FALSE(opened);
   expect_error(opened.error(), ErrorKind::disconnected, Effect::none,
                {"connect to 127.0.0.1 port", "refused"});
+}
+
+// ---- Opens that nobody waits for any more: each would else take the 20 s of connect_timeout.
+
+class HostOpenCancelled : public HostOpenFault {
+ protected:
+  void TearDown() override {
+    HostOpenFault::TearDown();
+    target.settle();
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(10));
+  }
+  /// The target has begun not to answer.
+  void silent() {
+    reached = true;
+    reached.notify_all();
+  }
+  void silent_at(std::function<bool(const Peer&, const Command&)> is_it) {
+    instead(std::move(is_it), [this](Peer&, const Command&) { silent(); });
+  }
+  Future<Volume> opening() {
+    target.settle();
+    auto begun_to = Volume::open(*runtime, target.uri(), options());
+    reached.wait(false);
+    return begun_to;
+  }
+  void expect_cancelled(Future<Volume> future) {
+    const auto result = future.get();
+    expect_not_open(result, ErrorKind::cancelled, "");
+  }
+  void expect_cancel_and_stop() {
+    auto first = opening();
+    first.cancel();
+    expect_cancelled(std::move(first));
+    reached = false;
+    auto second = opening();
+    runtime.reset();
+    expect_cancelled(std::move(second));
+  }
+  const std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
+  std::atomic<bool> reached{false};
+};
+
+TEST_F(HostOpenCancelled, BeforeTheHandshake) {
+  target.on_hello([this](Peer&, const tcp::IcReq&) {
+    silent();
+    return true;
+  });
+  expect_cancel_and_stop();
+}
+TEST_F(HostOpenCancelled, AtConnect) {
+  silent_at(fabrics(FabricsType::connect));
+  expect_cancel_and_stop();
+}
+TEST_F(HostOpenCancelled, AtIdentify) {
+  silent_at(identify(Cns::identify_namespace));
+  expect_cancel_and_stop();
+}
+TEST_F(HostOpenCancelled, AtTheQueuesConnect) {
+  silent_at(fabrics(FabricsType::connect, true));
+  expect_cancel_and_stop();
+}
+TEST_F(HostOpenCancelled, AtTheSecondShardsConnect) {
+  silent_at([](const Peer&, const Command& command) {
+    return command.is_fabrics() && command.fabrics_type() == FabricsType::connect &&
+           decode_connect(command).qid == 2;
+  });
+  runtime.emplace(*Runtime::start({.shards = 2}));
+  expect_cancel_and_stop();
+}
+TEST_F(HostOpenCancelled, ByItsDeadline) {
+  silent_at(identify(Cns::identify_controller));
+  target.settle();
+  const auto opened =
+      runtime->shard(0)
+          .run_on([&] {
+            return with_deadline(Volume::open(*runtime, target.uri(), options()), milliseconds(50));
+          })
+          .get();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind(), ErrorKind::timed_out) << opened.error();
+}
+TEST_F(HostOpenCancelled, OfAVolumeThatIsClosedWhileItComesBack) {
+  VolumeOptions patient = options();
+  patient.path_loss_timeout = std::chrono::seconds(20);
+  open(patient);
+  target.on_command([this](Peer& peer, const Command& command) {
+    if (peer.io() && !command.is_fabrics()) peer.close();
+    if (fabrics(FabricsType::connect)(peer, command)) silent();
+    return true;
+  });
+  auto reading = std::async(std::launch::async, [&] { return read(); });
+  reached.wait(false);
+  EXPECT_TRUE(volume.close().get().ok());
+  EXPECT_FALSE(reading.get().ok());
+}
+TEST_F(HostOpenCancelled, OfADiscovery) {
+  silent_at(fabrics(FabricsType::connect));
+  for (const bool at_end : {false, true}) {
+    reached = false;
+    target.settle();
+    auto asking = discover(*runtime, target.uri(), options());
+    reached.wait(false);
+    if (at_end) {
+      runtime.reset();
+    } else {
+      asking.cancel();
+    }
+    const auto found = asking.get();
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error().kind(), ErrorKind::cancelled) << found.error();
+  }
 }
 
 // ---- What it says of itself.

@@ -159,11 +159,17 @@ void NvmeTarget::end() {
 }
 
 std::string NvmeTarget::missing() const {
-  auto counts = wait(target_->counts());
-  if (!counts) return counts.error().to_string();
-  if (counts->connections == 0 && counts->controllers == 0 && counts->chunks == 0) return {};
-  return std::to_string(counts->connections) + " connections, " + std::to_string(counts->controllers) +
-         " controllers and " + std::to_string(counts->chunks) + " buffers of the server";
+  const auto facts = wait(target_->observe());
+  if (!facts) return facts.error().to_string();
+  std::size_t connections = 0, controllers = 0, chunks = 0;
+  for (const nvmf::ShardFacts& each : *facts) {
+    connections += each.connections;
+    controllers += each.controllers;
+    chunks += each.chunks_lent;
+  }
+  if (connections == 0 && controllers == 0 && chunks == 0) return {};
+  return std::to_string(connections) + " connections, " + std::to_string(controllers) + " controllers and " +
+         std::to_string(chunks) + " buffers of the server";
 }
 
 }  // namespace

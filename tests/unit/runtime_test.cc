@@ -9,11 +9,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
 #include <thread>
+
+#include "lib/engine/stop_asks.h"
 
 namespace netstor {
 namespace {
@@ -105,6 +108,69 @@ TEST(Runtime, EndsWhileSomebodySleeps) {
   auto result = sleeper.get();
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.error().kind(), ErrorKind::cancelled);
+}
+
+TEST(Runtime, EndsWhileSomebodySleepsBesideABeat) {
+  struct Beat : detail::Timer {
+    unsigned beats = 0;
+    Timer* victim = nullptr;
+  };
+  const auto strike = [](detail::Timer& timer) noexcept {
+    auto& beat = static_cast<Beat&>(timer);
+    ++beat.beats;
+    if (beat.victim != nullptr) detail::current_loop->disarm(*beat.victim);
+    detail::current_loop->arm(beat, detail::current_loop->now() + std::chrono::hours(1));
+  };
+  std::array<Beat, 3> beats;
+  Beat victim;
+  for (Beat& each : beats) each.fire = strike;
+  victim.fire = strike;
+  beats[0].victim = &victim;
+  std::array<Future<void>, 2> sleepers;
+  {
+    Runtime runtime = start();
+    ASSERT_TRUE(runtime.shard(0)
+                    .run_on([&] {
+                      const Time hour = detail::current_loop->now() + std::chrono::hours(1);
+                      for (Beat& each : beats) detail::current_loop->arm(each, hour);
+                      detail::current_loop->arm(victim, hour + milliseconds(1));
+                    })
+                    .get()
+                    .ok());
+    sleepers[0] = runtime.shard(0).run_on([] { return sleep(std::chrono::hours(2)); });
+    sleepers[1] = runtime.shard(0).run_on([] { return sleep(Duration::max()); });
+    ASSERT_TRUE(runtime.shard(0).run_on([] {}).get().ok());
+  }
+  for (const Beat& each : beats) EXPECT_EQ(each.beats, 1u);
+  EXPECT_EQ(victim.beats, 0u);
+  for (auto& sleeper : sleepers) {
+    ASSERT_TRUE(sleeper.ready());
+    EXPECT_EQ(sleeper.get().error().kind(), ErrorKind::cancelled);
+  }
+}
+
+TEST(StopAsks, AskForWhatIsNotThereYetAlone) {
+  const auto ends = [](bool answered) {
+    unsigned asked = 0;
+    Runtime runtime = start();
+    auto work = runtime.shard(0).run_on([&asked, answered]() -> Task<void> {
+      Op op;
+      CancellableCompletion done(op, [&] {
+        ++asked;
+        op.complete(op);
+      });
+      const detail::StopAsks stopping(detail::this_shard_loop(), done);
+      if (answered) op.complete(op);
+      co_await done;
+      co_return co_await sleep(std::chrono::hours(1));
+    });
+    EXPECT_TRUE(runtime.shard(0).run_on([] {}).get().ok());
+    { const Runtime ending = std::move(runtime); }
+    EXPECT_FALSE(work.get().ok());
+    return asked;
+  };
+  EXPECT_EQ(ends(false), 1u);
+  EXPECT_EQ(ends(true), 0u);
 }
 
 TEST(Task, AwaitsTasksInside) {

@@ -49,8 +49,9 @@ Task<std::unique_ptr<Connection>> connect_rdma(NvmeofPort& port, const Target& t
   op.deadline = port.loop().now() + target.options.connect_timeout;
   op.shape = RdmaConnection::shape_of(plan);
   op.private_data = asked;
-  Completion connected(op);
-  port.message_port()->connect_messages(op);
+  MessagePort& messages = *port.message_port();
+  CancellableCompletion connected(op, [&] { messages.cancel_messages(op); });
+  messages.connect_messages(op);
   co_await connected;
   if (!op.result.ok) {
     Error error = reason_of(op).error("connect to " + target.address.host + " port " +

@@ -4,6 +4,7 @@
 
 #include <netstor/task.h>
 
+#include "lib/engine/completion.h"
 #include "transports/nvme_status.h"
 #include "transports/nvmeof/connection.h"
 #include "transports/nvmeof/port.h"
@@ -15,17 +16,20 @@ struct Answer {
   std::uint16_t sqhd = 0;
 };
 
-/// `co_await` submits it and goes on from the run queue when it is done.
-class Exchange : public nvme::HostRequest, detail::Runnable {
+/// Of a controller that is not up nothing is wanted but its answers: who does not want this one any more does
+/// not want the connection.
+struct GiveUp {
+  Connection& connection;
+  void operator()() const noexcept { connection.give_up(OpResult::failure(ErrorKind::cancelled)); }
+};
+
+class Exchange : public nvme::HostRequest {
  public:
-  Exchange(Connection& connection, const nvme::Command& command) : connection_(connection) {
+  Exchange(Connection& connection, const nvme::Command& command)
+      : connection_(connection), answer_(GiveUp{connection}) {
     sqe = command;
     pieces = &piece_;
-    done = [](nvme::HostRequest& self) noexcept {
-      auto& exchange = static_cast<Exchange&>(self);
-      exchange.connection_.port().loop().push(exchange);
-    };
-    run = [](Runnable& self) noexcept { static_cast<Exchange&>(self).waiting_.resume(); };
+    done = [](nvme::HostRequest& self) noexcept { static_cast<Exchange&>(self).answer_.arrived(); };
   }
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
@@ -37,17 +41,15 @@ class Exchange : public nvme::HostRequest, detail::Runnable {
     transfer = direction;
   }
 
-  bool await_ready() const noexcept { return false; }
-  bool await_suspend(std::coroutine_handle<> handle) noexcept {
-    waiting_ = handle;
-    return connection_.open() && connection_.queue().submit(*this);
-  }
-  void await_resume() const noexcept {}
+  /// False: it is lost already.
+  bool submit() { return connection_.open() && connection_.queue().submit(*this); }
+  /// To be awaited when it was submitted.
+  Arrival<GiveUp>& answer() noexcept { return answer_; }
 
  private:
   Connection& connection_;
   iovec piece_{};
-  std::coroutine_handle<> waiting_;
+  Arrival<GiveUp> answer_;
 };
 
 /// The answer, or why there is none; `what` is for people. A status that is not success is an error. Not
@@ -59,7 +61,8 @@ inline Task<Answer> execute(Connection& connection, const char* what, nvme::Comm
   if (!data.empty()) exchange.carry(data, direction);
   exchange.whole = whole;
   exchange.deadline = connection.port().loop().now() + limit;
-  co_await exchange;
+  Arrival<GiveUp>& answered = exchange.answer();
+  if (exchange.submit()) co_await answered;
   if (exchange.outcome == nvme::HostOutcome::corrupt) {
     co_return Error(ErrorKind::data_corrupt, std::string(what) + ": data digest error");
   }

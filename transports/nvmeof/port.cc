@@ -12,16 +12,9 @@
 #include "lib/wire/fabrics/tcp_pdu.h"
 #include "transports/nvmeof/device.h"
 #include "transports/nvmeof/discovery.h"
+#include "transports/opened_device.h"
 
 namespace netstor::nvmeof {
-
-namespace {
-
-OpResult result_of(const Error& error) noexcept {
-  return OpResult::failure(error.kind(), error.origin(), error.native(), error.effect());
-}
-
-}  // namespace
 
 NvmeofPort::NvmeofPort(PortContext& context, Port* links, MessagePort* messages)
     : context_(context), links_(links), messages_(messages), machine_(machine_identity(context.random())) {}
@@ -114,7 +107,7 @@ Task<std::unique_ptr<Link>> NvmeofPort::connect_tcp(const Target& target) {
   ConnectOp op;
   op.address = target.address;
   op.deadline = loop().now() + target.options.connect_timeout;
-  Completion connected(op);
+  CancellableCompletion connected(op, [&] { links_->cancel_connect(op); });
   links_->connect(op);
   co_await connected;
   if (!op.result.ok) {
@@ -135,26 +128,29 @@ Task<void> NvmeofPort::open_device(OpenOp& op) {
   co_return ok();
 }
 
-void NvmeofPort::open(OpenOp& op) {
-  spawn(open_device(op))
-      .then([this, &op](Result<void> opened) {
-        if (!opened) op.detail = opened.error().text();
-        finish(op, opened ? OpResult::success() : result_of(opened.error()));
-      })
-      .detach();
+Task<void> NvmeofPort::discover_into(DiscoverOp& op) {
+  auto asking = nvmeof::discover(*this, op.uri, op.options);
+  NETSTOR_TRY(*op.found, co_await std::move(asking));
+  co_return ok();
 }
 
-void NvmeofPort::discover(DiscoverOp& op) {
-  spawn(nvmeof::discover(*this, op.uri, op.options))
-      .then([this, &op](Result<std::vector<DiscoveredSubsystem>> found) {
-        if (found) {
-          *op.found = *std::move(found);
-          return finish(op, OpResult::success());
-        }
-        op.detail = found.error().text();
-        finish(op, result_of(found.error()));
-      })
-      .detach();
+Task<void> NvmeofPort::answer(Op& op, std::string& detail, Future<void> work) {
+  op.driver_words[0] = reinterpret_cast<std::uintptr_t>(&work);
+  Result<void> done = co_await work.join();
+  op.driver_words[0] = 0;
+  if (!done) detail = done.error().text();
+  finish(op, done ? OpResult::success() : result_of(done.error()));
+  co_return ok();
 }
+
+void NvmeofPort::cancel(Op& op) noexcept {
+  auto* const work = reinterpret_cast<Future<void>*>(static_cast<std::uintptr_t>(op.driver_words[0]));
+  if (work != nullptr) work->cancel();
+}
+
+void NvmeofPort::open(OpenOp& op) { spawn(answer(op, op.detail, spawn(open_device(op)))).detach(); }
+void NvmeofPort::cancel_open(OpenOp& op) { cancel(op); }
+void NvmeofPort::discover(DiscoverOp& op) { spawn(answer(op, op.detail, spawn(discover_into(op)))).detach(); }
+void NvmeofPort::cancel_discover(DiscoverOp& op) { cancel(op); }
 
 }  // namespace netstor::nvmeof

@@ -47,6 +47,8 @@ class NvmeofPort final : public Port {
 
   void open(OpenOp& op) override;
   void discover(DiscoverOp& op) override;
+  void cancel_open(OpenOp& op) override;
+  void cancel_discover(DiscoverOp& op) override;
 
   PortContext& context() noexcept { return context_; }
   detail::Loop& loop() noexcept { return context_.loop(); }
@@ -66,6 +68,10 @@ class NvmeofPort final : public Port {
 
  private:
   Task<void> open_device(OpenOp& op);
+  Task<void> discover_into(DiscoverOp& op);
+  /// Completes `op` with what became of the work for it, which cancel(op) finds meanwhile.
+  Task<void> answer(Op& op, std::string& detail, Future<void> work);
+  static void cancel(Op& op) noexcept;
   Task<std::unique_ptr<Link>> connect_tcp(const Target& target);
   Task<std::unique_ptr<Link>> connect_tls(const Target& target);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transports/nvmeof/tls.h"
 
+#include <optional>
+
 #include "lib/base/assert.h"
 #include "lib/engine/completion.h"
 #include "lib/proto/nvme/tls_psk.h"
@@ -12,11 +14,16 @@ namespace netstor::nvmeof {
 
 namespace {
 
-/// Closes the link when a handshake takes too long.
+/// Closes the link when a handshake takes too long, or nobody wants it any more.
 struct Patience : detail::Timer {
+  void end(ErrorKind why) noexcept {
+    if (spent) return;
+    spent = why;
+    link->close(closed);
+  }
   TlsLink* link = nullptr;
   Op* closed = nullptr;
-  bool spent = false;
+  std::optional<ErrorKind> spent;
 };
 
 }  // namespace
@@ -46,14 +53,13 @@ Task<std::unique_ptr<Link>> shake_hands(NvmeofPort& port, const Target& target, 
   auto secure =
       std::make_unique<TlsLink>(port.loop(), port.context().metrics(), std::move(link), std::move(session));
   Op established, closed;
-  Completion shaken(established), gone(closed);
   Patience patience;
+  CancellableCompletion shaken(established, [&] { patience.end(ErrorKind::cancelled); });
+  Completion gone(closed);
   patience.link = secure.get();
   patience.closed = &closed;
   patience.fire = [](detail::Timer& timer) noexcept {
-    auto& self = static_cast<Patience&>(timer);
-    self.spent = true;
-    self.link->close(self.closed);
+    static_cast<Patience&>(timer).end(ErrorKind::timed_out);
   };
   port.loop().arm(patience, port.loop().now() + target.options.connect_timeout);
   secure->start(&established);
@@ -63,7 +69,9 @@ Task<std::unique_ptr<Link>> shake_hands(NvmeofPort& port, const Target& target, 
   if (!patience.spent) secure->close(&closed);
   co_await gone;
   const std::string peer(secure->peer());
-  if (patience.spent) co_return Error(ErrorKind::timed_out, "TLS with " + peer + " took too long");
+  if (patience.spent == ErrorKind::timed_out)
+    co_return Error(ErrorKind::timed_out, "TLS with " + peer + " took too long");
+  if (patience.spent) co_return Error(*patience.spent, "TLS with " + peer + " is not wanted any more");
   if (established.result.origin != Origin::tls) co_return established.result.error("TLS with " + peer);
   const tls::Failure& why = secure->session().failure();
   co_return Error(why.kind, why.text + ", with " + peer, Effect::none, Origin::tls, why.native);

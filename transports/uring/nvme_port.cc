@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "transports/opened_device.h"
 #include "transports/uring/nvme_device.h"
 
 namespace netstor::uring {
@@ -38,13 +39,7 @@ struct Opening {
     auto device = opened.ok() ? NvmeDevice::make(port, *std::move(opened),
                                                  static_cast<const VolumeOptions*>(op.options))
                               : Result<std::unique_ptr<Device>>(std::move(opened).error());
-    if (device.ok()) {
-      op.device = *std::move(device);
-      return port.finish(op, OpResult::success());
-    }
-    const Error& error = device.error();
-    op.detail = error.text();
-    port.finish(op, OpResult::failure(error.kind(), error.origin(), error.native()));
+    port.finish(op, take_opened(op, std::move(device)));
   }
 
   NvmePort& port;

@@ -174,6 +174,9 @@ class Port {
   virtual void cancel_connect(ConnectOp& op);
   virtual void open(OpenOp& op);
   virtual void discover(DiscoverOp& op);
+  /// Asks, maybe twice, to stop what is not completed: it soon is, as cancelled or not. Default: it goes on.
+  virtual void cancel_open(OpenOp& op);
+  virtual void cancel_discover(DiscoverOp& op);
   virtual Result<std::unique_ptr<Listener>> listen(const Address& address);
   virtual Result<std::unique_ptr<Link>> adopt(const Ticket& ticket);
   virtual void refuse(const Ticket& ticket) noexcept;
