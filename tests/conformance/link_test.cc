@@ -433,17 +433,7 @@ TEST_P(Links, GoOverIpv6) {
 
 TEST_P(Links, ListenersCompleteTheirAcceptAsCancelled) {
   listen();
-  auto& accept = keep<Counted<AcceptOp>>();
-  auto& second = keep<Counted<AcceptOp>>();
-  ASSERT_EQ(listener_->submit(accept), Submit::accepted);
-  EXPECT_EQ(listener_->submit(second), Submit::full);
-  site().turns(5);
-  listener_->close();
-  EXPECT_FALSE(accept.done()) << "completed inside close()";
-  listener_.reset();
-  ASSERT_TRUE(wait([&] { return accept.done(); }));
-  EXPECT_EQ(accept.completions, 1U);
-  EXPECT_EQ(accept.result.kind, ErrorKind::cancelled);
+  expect_accept_cancelled(listener_);
 }
 
 TEST_P(Links, ListenersGiveTheirPortBack) {

@@ -224,6 +224,20 @@ TEST_P(MessageLinks, RefuseWhereMemoryCouldNotBeRegistered) {
   EXPECT_TRUE(begins_with(made.greeting, "no memory"));
 }
 
+TEST_P(MessageLinks, TakeNothingFromTheOthersWhenTheyCannotBeMade) {
+  Ticket ticket;
+  Dial& made = ask(ticket);
+  MessageShape impossible = shape();
+  impossible.scratch_bytes = std::size_t{1} << 60;
+  ASSERT_FALSE(messages(1).adopt_messages(ticket, impossible, {}, {}).ok());
+  ASSERT_TRUE(wait([&] { return made.done(); }));
+  EXPECT_FALSE(made.result.ok);
+  listener_.reset();
+  ASSERT_NO_FATAL_FAILURE(connect());
+  ASSERT_TRUE(run(submit(near(), Verb::send, near_.bytes(64))).ok);
+  EXPECT_TRUE(wait([&] { return far_.ear.messages.size() == 1; }));
+}
+
 TEST_P(MessageLinks, FailWhereNobodyListens) {
   const Address address = listen();
   listener_->close();
@@ -260,17 +274,7 @@ TEST_P(MessageLinks, StopConnectingAtTheDeadline) {
 
 TEST_P(MessageLinks, ListenersCompleteTheirAcceptAsCancelled) {
   listen();
-  auto& accept = keep<Counted<AcceptOp>>();
-  auto& second = keep<Counted<AcceptOp>>();
-  ASSERT_EQ(listener_->submit(accept), Submit::accepted);
-  EXPECT_EQ(listener_->submit(second), Submit::full);
-  site().turns(5);
-  listener_->close();
-  EXPECT_FALSE(accept.done()) << "completed inside close()";
-  listener_.reset();
-  ASSERT_TRUE(wait([&] { return accept.done(); }));
-  EXPECT_EQ(accept.completions, 1U);
-  EXPECT_EQ(accept.result.kind, ErrorKind::cancelled);
+  expect_accept_cancelled(listener_);
 }
 
 TEST_P(MessageLinks, ListenersRefuseWhomNobodyAccepted) {

@@ -159,6 +159,20 @@ class Conformance : public testing::TestWithParam<Subject> {
     kept_.push_back(std::move(made));
     return kept;
   }
+  /// A listener takes one accept at a time, and completes it as cancelled when it is closed, not inside that.
+  void expect_accept_cancelled(std::unique_ptr<Listener>& listener) {
+    auto& accept = keep<Counted<AcceptOp>>();
+    auto& second = keep<Counted<AcceptOp>>();
+    ASSERT_EQ(listener->submit(accept), Submit::accepted);
+    EXPECT_EQ(listener->submit(second), Submit::full);
+    site().turns(5);
+    listener->close();
+    EXPECT_FALSE(accept.done()) << "completed inside close()";
+    listener.reset();
+    ASSERT_TRUE(wait([&] { return accept.done(); }));
+    EXPECT_EQ(accept.completions, 1U);
+    EXPECT_EQ(accept.result.kind, ErrorKind::cancelled);
+  }
 
   std::vector<std::shared_ptr<void>> kept_;
 

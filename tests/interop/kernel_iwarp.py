@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What netstor does on iWARP: soft-iWARP (siw), which Debian's kernels leave out and tests/vm/left_out.py
-builds. A card without memory windows, whose peers are shown keys: S3 over RDMA is not offered on it."""
+"""NVMe/RDMA over iWARP: soft-iWARP (siw), which Debian's kernels leave out and tests/vm/left_out.py builds. A
+card without memory windows, whose peers are shown keys: S3 over RDMA is not offered on it."""
+import os
 import resource
 
 import kernel_rdma
 import lab
 import s3_rdma
-from lab import MIB, RDMA_ADDRESS, call
+from lab import MIB, RDMA_ADDRESS, call, long_test
 
-PEER = lab.Peer("iWARP", "rdma", modules=("siw", "rdma_ucm", "nvmet-rdma"))
+PEER = lab.Peer("iWARP", "rdma", modules=("siw", "rdma_ucm", "nvmet-rdma", "nvme-rdma"))
 
 
 def setUpModule():
@@ -33,6 +34,47 @@ class Initiator(kernel_rdma.OurInitiator):
         about = call(self.tool, "info", uri, "--json").out
         for words in ("siw0, iWARP", "no memory windows"):
             self.assertIn(words, about)
+
+    test_data = kernel_rdma.OurInitiator.test_data
+    test_every_command = kernel_rdma.OurInitiator.test_every_command
+    test_memory_that_is_not_registered = kernel_rdma.OurInitiator.test_memory_that_is_not_registered
+    test_several_queues = kernel_rdma.OurInitiator.test_several_queues
+
+
+class Target(kernel_rdma.OurTarget):
+    device = "siw"
+
+    @long_test
+    def test_first_command_of_kernel_hosts(self):
+        """each of 30 hosts of the kernel's has its Connect answered, though siw overlooks some of them"""
+        server = self.rdma_server("a=16MiB,store=memory")
+        for _ in range(30):
+            self.assertEqual(len(lab.discover(server.port, RDMA_ADDRESS, "rdma")["records"]), 2)
+
+    test_discover_lists_the_subsystems = kernel_rdma.OurTarget.test_discover_lists_the_subsystems
+    test_data_comes_back = kernel_rdma.OurTarget.test_data_comes_back
+    test_fio_verifies = kernel_rdma.OurTarget.test_fio_verifies
+    test_queue_sizes = kernel_rdma.OurTarget.test_queue_sizes
+    test_file_system = kernel_rdma.OurTarget.test_file_system
+    test_killed_and_back = kernel_rdma.OurTarget.test_killed_and_back
+
+
+class BothOurs(kernel_rdma.BothOurs):
+    device = "siw"
+
+    def test_first_command(self):
+        """each of 300 hosts has its Connect answered, though siw overlooks some of them"""
+        server = self.rdma_server("a=16MiB,store=memory")
+        said = call(os.environ["NETSTOR_STRANGER"], "host", RDMA_ADDRESS, server.port, "again", 300).out
+        self.assertRegex(said, r"^(answered \d+\n){300}$")
+
+    test_both_ours = kernel_rdma.BothOurs.test_both_ours
+    test_both_ours_killed_and_back = kernel_rdma.BothOurs.test_both_ours_killed_and_back
+
+
+class Conformance(kernel_rdma.Conformance):
+    device = "siw"
+    test_conformance = kernel_rdma.Conformance.test_conformance
 
 
 class Buckets(s3_rdma.S3Case):

@@ -2,10 +2,11 @@
 // Somebody who speaks to an NVMe/RDMA target, or answers an initiator, and breaks the rules once; then says
 // in one line how it ended: "rejected REASON", "lost", "answered STATUS".
 //
-//   rdma_stranger host ADDRESS PORT CASE       format queue receives capsule key range reach unready mute
-//   gone rdma_stranger target ADDRESS CASE          prints its port first: reject silent length unknown key
-//   foreign
-//                                              direction beyond unready mute gone
+//   rdma_stranger host ADDRESS PORT CASE [PID]      format queue receives capsule key range reach unready
+//                                                   mute gone; PID: mute, the server's
+//   rdma_stranger host ADDRESS PORT again COUNT     breaks no rule: connects, has an answer, and leaves
+//   rdma_stranger target ADDRESS CASE               prints its port first: reject silent length unknown key
+//                                                   foreign direction beyond unready mute gone
 //
 // unready has no receive for what it is sent. mute is there and answers nothing, not even by its card: the
 // other's card has to give up by itself.
@@ -271,9 +272,12 @@ int play_target(const Address& address, const std::string& what) {
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   const bool mute = words.size() == 5 && words[3] == "mute";
-  if ((words.size() == 4 || mute) && words[0] == "host") {
-    return netstor::play_host({.host = words[1], .port = static_cast<std::uint16_t>(std::stoi(words[2]))},
-                              words[3], mute ? std::stoi(words[4]) : 0);
+  const bool again = words.size() == 5 && words[3] == "again";
+  if ((words.size() == 4 || mute || again) && words[0] == "host") {
+    const netstor::Address address{.host = words[1], .port = static_cast<std::uint16_t>(std::stoi(words[2]))};
+    for (int more = again ? std::stoi(words[4]) - 1 : 0; more > 0; --more)
+      netstor::play_host(address, words[3], 0);
+    return netstor::play_host(address, words[3], mute ? std::stoi(words[4]) : 0);
   }
   if (words.size() == 3 && words[0] == "target") return netstor::play_target({.host = words[1]}, words[2]);
   std::cerr << "usage: see the head of tests/interop/rdma_stranger.cc\n";

@@ -20,9 +20,9 @@ class PaperCard;
 /// A link on which all goes as its card says.
 class PaperLink final : public MessageLink {
  public:
-  explicit PaperLink(PaperCard& card) : card_(card) {}
-  void observe(MessageObserver& who) noexcept override { observer = &who; }
-  bool broken() const noexcept override { return is_broken; }
+  PaperLink(PaperCard& card, bool broken) : card_(card), is_broken_(broken) {}
+  void observe(MessageObserver& who) noexcept override { observer_ = &who; }
+  bool broken() const noexcept override { return is_broken_; }
   Submit submit(MessageOp& op) override;
   std::optional<RemoteMemory> open_window(std::uint16_t, iovec memory, bool, MessageOp* opened) override;
   void window_ended(std::uint16_t) noexcept override {}
@@ -41,11 +41,16 @@ class PaperLink final : public MessageLink {
   std::string_view peer() const noexcept override { return "paper"; }
   std::string describe() const override { return "paper"; }
 
-  bool is_broken = false;
-  MessageObserver* observer = nullptr;
+  /// It breaks, and says so: as with a real one nobody sees the first without the second.
+  void lose() {
+    if (std::exchange(is_broken_, true)) return;
+    observer_->link_lost(OpResult::failure(ErrorKind::disconnected));
+  }
 
  private:
   PaperCard& card_;
+  bool is_broken_;
+  MessageObserver* observer_ = nullptr;
   MessageGreeting greeting_;
 };
 
@@ -92,8 +97,7 @@ class PaperCard final : public MessagePort {
     std::ranges::copy(how.says, op.greeting.bytes);
     op.greeting.length = how.says.size();
     if (!how.result.ok) return finish(op, how.result);
-    auto made = std::make_unique<PaperLink>(*this);
-    made->is_broken = breaks;
+    auto made = std::make_unique<PaperLink>(*this, breaks);
     link = made.get();
     op.link = std::move(made);
     finish(op, how.result);
@@ -124,7 +128,7 @@ class PaperCard final : public MessagePort {
   std::deque<PaperAnswer> answers;  ///< to the next connections; those that follow are made
   bool is_silent = false;           ///< connections are answered nothing, but that they were cancelled
   std::vector<MessageConnectOp*> silent;
-  bool breaks = false;
+  bool breaks = false;  ///< connections are made, and are broken before anybody looks
   bool refuses = false;
 
  private:
@@ -132,13 +136,13 @@ class PaperCard final : public MessagePort {
 };
 
 inline Submit PaperLink::submit(MessageOp& op) {
-  card_.finish(op);
+  card_.finish(op, is_broken_ ? OpResult::failure(ErrorKind::disconnected) : OpResult::success());
   return Submit::accepted;
 }
 
 inline std::optional<RemoteMemory> PaperLink::open_window(std::uint16_t, iovec memory, bool,
                                                           MessageOp* opened) {
-  if (is_broken || registered_around(memory).empty()) return std::nullopt;
+  if (is_broken_ || registered_around(memory).empty()) return std::nullopt;
   card_.finish(*opened);
   return RemoteMemory{.address = 1, .key = 1};
 }
@@ -151,6 +155,9 @@ inline MutableBytes PaperLink::registered_around(iovec memory) const noexcept {
   return found == card_.registered.end() ? MutableBytes{} : *found;
 }
 
-inline void PaperLink::close(Op& closed) { card_.finish(closed); }
+inline void PaperLink::close(Op& closed) {
+  is_broken_ = true;
+  card_.finish(closed);
+}
 
 }  // namespace netstor

@@ -15,6 +15,7 @@ namespace netstor::rdma {
 namespace {
 
 constexpr int kCompletionsFirst = 1024;
+constexpr int kCompletionsFixed = 65536;        // of soft-iWARP, which enlarges no queue
 constexpr std::uint32_t kSoftRoce = 0xFFFFFF;   // as vendor
 constexpr std::uint64_t kReceive = 1ull << 63;  // in a work request's number, as RdmaLink has it
 
@@ -43,7 +44,8 @@ Result<std::unique_ptr<Card>> Card::make(ibv_context* context) {
   const int fd = card->channel_->fd;
   if (::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK) != 0)
     return Error::system(errno, "make a completion channel");
-  const int first = std::min(kCompletionsFirst, card->attributes_.max_cqe);
+  const int wanted = card->soft_iwarp() ? kCompletionsFixed : kCompletionsFirst;
+  const int first = std::min(wanted, card->attributes_.max_cqe);
   card->queue_ = ::ibv_create_cq(context, first, nullptr, card->channel_, 0);
   if (card->queue_ == nullptr) return refused(errno, "make a completion queue");
   // Soft-RoCE (6.1 and 6.12) hands the kernel's flag to its users, to whom it means a checksum of IP's. A

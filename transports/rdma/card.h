@@ -30,6 +30,7 @@ class Card {
   int fd() const noexcept { return channel_->fd; }
   bool has_windows() const noexcept { return has_windows_; }
   bool iwarp() const noexcept { return context_->device->transport_type == IBV_TRANSPORT_IWARP; }
+  bool soft_iwarp() const noexcept { return attributes_.vendor_id == kSoftIwarp; }
   /// Of a received message: it has ended a window.
   bool ends_window(const ibv_wc& completion) const noexcept {
     return (completion.wc_flags & ends_window_flags_) != 0;
@@ -76,6 +77,7 @@ class Card {
     std::size_t size = 0;
     ibv_mr* region = nullptr;
   };
+  static constexpr std::uint32_t kSoftIwarp = 0x626d74;  // as vendor
   static constexpr std::size_t kRegistrationsMax = 4096;
   static constexpr unsigned kChunk = 64;  // shared receives that are made together
   static constexpr unsigned kBatch = 32;

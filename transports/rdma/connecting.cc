@@ -2,6 +2,7 @@
 #include "transports/rdma/connecting.h"
 
 #include "lib/base/assert.h"
+#include "transports/opened_device.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -109,8 +110,7 @@ void Connecting::route_found() {
   Result<void> begun = connect();
   if (begun) return;
   op_.detail = begun.error().text();
-  const Error& error = begun.error();
-  end(OpResult::failure(error.kind(), error.origin(), error.native()));
+  end(result_of(begun.error()));
 }
 
 Result<void> Connecting::connect() {
@@ -134,6 +134,7 @@ Result<void> Connecting::connect() {
 void Connecting::established(const rdma_cm_event& event) {
   link_->id()->context = static_cast<Listening*>(link_.get());
   link_->greet(event.param.conn.private_data, event.param.conn.private_data_len);
+  link_->nudge_until_heard(true);
   op_.greeting = link_->greeting();
   op_.link = std::move(link_);
   end(OpResult::success());

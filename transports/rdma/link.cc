@@ -21,6 +21,9 @@ constexpr std::uint32_t kInlineWanted = 80;  // a command capsule
 // For a card to flush what was posted; longer, and the queue pair is destroyed without.
 constexpr Duration kFlushLimit = std::chrono::seconds(2);
 constexpr unsigned kReceiveBatch = 32;
+// Who accepted must not send before the other end is ready, of which it is not told.
+constexpr Duration kFirstNudge = std::chrono::milliseconds(50);
+constexpr Duration kFirstNudgeBack = std::chrono::seconds(1);
 
 OpResult failure_of(ibv_wc_status status) noexcept {
   return OpResult::failure(ErrorKind::disconnected, Origin::library,
@@ -32,9 +35,11 @@ std::size_t page_rounded(std::size_t size) { return (size + 4095) & ~std::size_t
 }  // namespace
 
 RdmaLink::RdmaLink(RdmaPort& port, Card& card, rdma_cm_id* id, const MessageShape& shape)
-    : port_(port), card_(card), id_(id), shape_(shape), shared_(shape.shared_receives) {
+    : port_(port), card_(card), id_(id), shape_(shape) {
   alarm_.link = this;
   alarm_.fire = [](detail::Timer& timer) noexcept { static_cast<Alarm&>(timer).link->out_of_time_ = true; };
+  nudging_.link = this;
+  nudging_.fire = [](detail::Timer& timer) noexcept { static_cast<Alarm&>(timer).link->nudge(); };
   told_.user = this;
   told_.complete = [](Op& op) noexcept {
     auto& link = *static_cast<RdmaLink*>(op.user);
@@ -71,7 +76,7 @@ Result<void> RdmaLink::prepare() {
   requests_.resize(mask_ + 1);
   places_.resize(std::size_t{mask_ + 1} * pieces_max_);
   receive_bytes_ = (shape_.receive_bytes + 63u) & ~std::uint32_t{63};
-  const std::size_t own_receives = shared_ ? 0 : std::size_t{receive_bytes_} * shape_.receives;
+  const std::size_t own_receives = shape_.shared_receives ? 0 : std::size_t{receive_bytes_} * shape_.receives;
   memory_bytes_ = page_rounded(page_rounded(shape_.scratch_bytes) + own_receives);
   if (memory_bytes_ != 0) {
     void* const at =
@@ -92,7 +97,7 @@ Result<void> RdmaLink::prepare() {
     each.last_key = each.window->rkey;
   }
   to_post_.reserve(shape_.receives);
-  if (!shared_) {
+  if (!shape_.shared_receives) {
     for (std::uint32_t i = shape_.receives; i-- != 0;) to_post_.push_back(i);
     post_receives();
   }
@@ -101,28 +106,26 @@ Result<void> RdmaLink::prepare() {
 
 Result<void> RdmaLink::make_queue_pair() {
   ibv_srq* shared = nullptr;
-  if (shared_) {
-    auto queue = card_.share(shape_.receives, shape_.receive_bytes);
-    if (!queue) {
-      shared_ = false;
-      return std::move(queue).error();
-    }
-    shared = *queue;
+  if (shape_.shared_receives) {
+    NETSTOR_TRY_RETURN(shared, card_.share(shape_.receives, shape_.receive_bytes));
+    shared_ = true;
   }
   ibv_qp_init_attr wanted{};
   wanted.send_cq = wanted.recv_cq = card_.completions();
   wanted.srq = shared;
   wanted.qp_type = IBV_QPT_RC;
+  // Soft-iWARP takes no inline message that ends a window.
+  const std::uint32_t inline_wanted = card_.soft_iwarp() ? 0 : kInlineWanted;
   wanted.cap = {.max_send_wr = capacity_,
                 .max_recv_wr = shared_ ? 0u : shape_.receives,
                 .max_send_sge = pieces_max_,
                 .max_recv_sge = shared_ ? 0u : 1u,
-                .max_inline_data = kInlineWanted};
+                .max_inline_data = inline_wanted};
   if (::rdma_create_qp(id_, card_.domain(), &wanted) != 0) {
     wanted.cap.max_inline_data = 0;
     if (::rdma_create_qp(id_, card_.domain(), &wanted) != 0) return Error::system(errno, "make a queue pair");
   }
-  inline_bytes_ = std::min(wanted.cap.max_inline_data, kInlineWanted);
+  inline_bytes_ = std::min(wanted.cap.max_inline_data, inline_wanted);
   card_.add(*this, id_->qp->qp_num);
   return {};
 }
@@ -142,7 +145,8 @@ void RdmaLink::observe(MessageObserver& observer) noexcept {
 
 ibv_send_wr& RdmaLink::next_work(MessageOp* op) noexcept {
   const std::uint32_t at = tail_++;
-  works_[at & mask_] = {.op = op, .signalled = op != nullptr && op->prompt};
+  // Soft-iWARP sends what is not signalled from where it lies, even after a later completion.
+  works_[at & mask_] = {.op = op, .signalled = card_.soft_iwarp() || (op != nullptr && op->prompt)};
   ibv_send_wr& request = requests_[at & mask_];
   request = {};
   request.wr_id = at;
@@ -207,7 +211,10 @@ void RdmaLink::submit_send(MessageOp& op) noexcept {
   NETSTOR_ASSERT(op.piece_count <= pieces_max_);
   fill(at, op.pieces, op.piece_count);
   request.opcode = op.end_key != 0 ? IBV_WR_SEND_WITH_INV : IBV_WR_SEND;
-  if (op.end_key != 0) request.invalidate_rkey = op.end_key;
+  if (op.end_key != 0) {
+    request.invalidate_rkey = op.end_key;
+    request.wr.rdma.rkey = op.end_key;  // where soft-iWARP's library looks for it
+  }
   if (length <= inline_bytes_) request.send_flags = IBV_SEND_INLINE;
 }
 
@@ -228,6 +235,30 @@ void RdmaLink::submit_transfer(MessageOp& op) noexcept {
     for (unsigned i = 0; i < count; ++i) address += op.pieces[done + i].iov_len;
     done += count;
   }
+}
+
+// What comes while soft-iWARP (6.1, 6.12) accepts a connection it looks at when more comes. The end that
+// accepted can only ask for more: the answer to a read of no bytes.
+void RdmaLink::nudge_until_heard(bool connected) noexcept {
+  if (!card_.soft_iwarp()) return;
+  nudge_by_ = connected ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ;
+  nudge_after_ = connected ? kFirstNudge : kFirstNudgeBack;
+  // From the next turn on: registering memory may have made this one long.
+  port_.loop().arm(nudging_, port_.loop().now());
+}
+
+void RdmaLink::nudge() noexcept {
+  if (state_ != State::open) return;
+  if (std::exchange(may_nudge_, true) && room() != 0) {
+    const std::uint32_t at = tail_;
+    ibv_send_wr& request = next_work(nullptr);
+    works_[at & mask_].speaks_for_itself = nudge_by_ == IBV_WR_RDMA_READ;
+    const iovec nothing{};
+    fill(at, &nothing, 1);
+    request.opcode = nudge_by_;
+  }
+  port_.loop().arm(nudging_, port_.loop().now() + nudge_after_);
+  nudge_after_ *= 2;
 }
 
 std::optional<RemoteMemory> RdmaLink::open_window(std::uint16_t window, iovec memory, bool writable,
@@ -392,6 +423,7 @@ void RdmaLink::received(const ibv_wc& completion, std::uint32_t receive) noexcep
     if (shape_.shared_receives) card_.repost_shared(receive);
     return broke(failure_of(completion.status));
   }
+  if (nudging_.armed()) port_.loop().disarm(nudging_);
   if (state_ != State::open || observer_ == nullptr) {
     if (shape_.shared_receives) card_.repost_shared(receive);
     return broke(OpResult::failure(ErrorKind::protocol));
@@ -461,7 +493,9 @@ void RdmaLink::end() noexcept {
 }
 
 void RdmaLink::take_apart() noexcept {
-  if (alarm_.armed()) port_.loop().disarm(alarm_);
+  for (Alarm* each : {&alarm_, &nudging_}) {
+    if (each->armed()) port_.loop().disarm(*each);
+  }
   // Windows first: those that are open hold the queue pair, which waits for them in vain (Soft-RoCE).
   for (Window& each : windows_) {
     if (each.window != nullptr) ::ibv_dealloc_mw(std::exchange(each.window, nullptr));

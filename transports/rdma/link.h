@@ -2,7 +2,7 @@
 #pragma once
 // A message link on a queue pair. What is submitted in a turn goes to the card as one chain, of which the
 // last work request alone is signalled, unless somebody waits for one before: the completion of a later one
-// stands for those before it, but for reads over iWARP.
+// stands for those before it, but for reads over iWARP. On soft-iWARP each is signalled.
 //
 // The end: the queue pair is put into its error state, which flushes everything that was posted; then it is
 // destroyed, and only then does what was in flight complete and does memory go.
@@ -59,6 +59,9 @@ class RdmaLink final : public MessageLink, public Listening {
   void received(const ibv_wc& completion, std::uint32_t receive) noexcept;
   void said(const rdma_cm_event& event) noexcept override;
   void greet(const void* bytes, std::size_t length) noexcept;
+  /// Where the card needs it: until a message has come, moves no bytes once in a while; who connected writes
+  /// them, who accepted reads them.
+  void nudge_until_heard(bool connected) noexcept;
   rdma_cm_id* id() const noexcept { return id_; }
   /// Closing, and everything that was posted has come back.
   bool drained() const noexcept;
@@ -97,6 +100,7 @@ class RdmaLink final : public MessageLink, public Listening {
   void submit_send(MessageOp& op) noexcept;
   void post_sends() noexcept;
   void post_receives() noexcept;
+  void nudge() noexcept;
   void complete_over() noexcept;
   void park(MessageOp& op) noexcept;
   void broke(OpResult why) noexcept;
@@ -139,13 +143,17 @@ class RdmaLink final : public MessageLink, public Listening {
   Op* parked_ = nullptr;  // what failed, and what came behind it; not yet completed
   Op** parked_end_ = &parked_;
   bool out_of_time_ = false;
-  bool shared_ = false;
+  bool shared_ = false;  // has receives of the card's
 
   MessageGreeting greeting_;
   std::string peer_;
   Op told_;  // that it broke: goes before closed_
   Op* closed_ = nullptr;
   Alarm alarm_;
+  Alarm nudging_;  // until the first message
+  Duration nudge_after_{};
+  bool may_nudge_ = false;
+  ibv_wr_opcode nudge_by_ = IBV_WR_RDMA_WRITE;
 };
 
 }  // namespace netstor::rdma

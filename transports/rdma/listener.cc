@@ -67,6 +67,7 @@ Result<std::unique_ptr<MessageLink>> Incoming::accept(RdmaPort& port, const Tick
     ::rdma_destroy_id(id);
     return error;
   }
+  if (wanted.initiator_depth != 0) link->nudge_until_heard(false);
   return std::unique_ptr<MessageLink>(std::move(link));
 }
 
