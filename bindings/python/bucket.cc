@@ -337,6 +337,27 @@ Operations list_buckets_of(const py::kwargs& given) {
       });
 }
 
+/// With the interpreter's lock all through: threads that share one do no harm.
+struct PyCheck {
+  PyCheck(const Bucket& bucket, const ObjectInfo& info) : check(bucket, info) {}
+
+  void update(const py::object& data) {
+    refuse_finished();
+    check.update(View(data, View::Access::read, "data").bytes());
+  }
+  void finish() {
+    refuse_finished();
+    finished = true;
+    value_or_raise(check.finish());
+  }
+  void refuse_finished() const {
+    if (finished) raise(ErrorKind::invalid_argument, "this check is finished: begin another one");
+  }
+
+  ObjectCheck check;
+  bool finished = false;
+};
+
 }  // namespace
 
 void bind_bucket(py::module_& module) {
@@ -375,7 +396,24 @@ void bind_bucket(py::module_& module) {
                  only_timeout("set_versioning", given), {},
                  [bucket = self.use(), on] { return bucket.set_versioning(on); }, none);
            })
+      .def("path",
+           [](const PyBucket& self, const py::kwargs& given) {
+             return start(
+                 only_timeout("path", given), {}, [bucket = self.use()] { return bucket.path(); },
+                 [](BucketPath path) { return py::cast(std::move(path)); });
+           })
+      .def("check", [](const PyBucket& self,
+                       const ObjectInfo& info) { return std::make_unique<PyCheck>(self.use(), info); })
       .def("close", plain("close", &Bucket::close));
+  py::class_<PyCheck>(module, "ObjectCheck",
+                      "The bytes of an object against the checksum that the service keeps with them, for who "
+                      "reads them in ranges: Bucket.check() makes one.")
+      .def_property_readonly(
+          "compares", [](const PyCheck& self) { return self.check.compares(); },
+          "False where the service told no checksum, or one of an upload's parts: nothing is compared then.")
+      .def("update", &PyCheck::update, py::arg("data"),
+           "The next bytes of the object: of all of it, in order.")
+      .def("finish", &PyCheck::finish, "Raises DataCorrupt where they are not those that were put. Once.");
 }
 
 }  // namespace netstor::python

@@ -244,6 +244,13 @@ void bind_objects(py::module_& module) {
       .def_readonly("name", &BucketInfo::name, "Its name.")
       .def_property_readonly(
           "created", [](const BucketInfo& self) { return datetime_of(self.created); }, "A datetime in UTC.");
+  py::class_<BucketPath>(module, "BucketPath", "By what a bucket's payload goes.")
+      .def_readonly("endpoint", &BucketPath::endpoint, "Where requests go: 'http://10.0.0.1:9000'.")
+      .def_readonly("transport", &BucketPath::transport, "'http' or 'https'.")
+      .def_readonly("rdma_offered", &BucketPath::rdma_offered,
+                    "Did the endpoint give a session of RDMA? False where nobody asked.")
+      .def_readonly("rdma", &BucketPath::rdma, "Does large payload go by RDMA?")
+      .def_readonly("rdma_obstacle", &BucketPath::rdma_obstacle, "Otherwise why not.");
   py::class_<RemoveFailure>(module, "RemoveFailure", "A key that delete_many() could not remove.")
       .def_readonly("key", &RemoveFailure::key, "Its name.")
       .def_readonly("version_id", &RemoveFailure::version_id, "Of a versioned bucket.")

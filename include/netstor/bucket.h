@@ -341,17 +341,25 @@ class Upload {
   std::shared_ptr<detail::UploadCore> core_;
 };
 
+class Bucket;
+
 /// Compares the bytes of an object with the checksum that the service keeps with them, for who reads it in
 /// ranges of his own; get() and readers do so by themselves (BucketOptions::verify_checksums).
 ///
-///   ObjectCheck check(*bucket.head(key).get());
+///   const ObjectInfo info = *bucket.head(key).get();
+///   ObjectCheck check(bucket, info);
+///   … bucket.get(key, into, {.offset = at, .conditions = {.if_match = info.etag}}) …
 ///   … check.update(bytes) …
 ///   Result<void> same = check.finish();
+///
+/// The condition (or GetOptions::version_id) keeps to one version: ranges of another, put in the meantime,
+/// would be found corrupt.
 ///
 /// Any one thread at a time.
 class ObjectCheck {
  public:
-  explicit ObjectCheck(const ObjectInfo& info);
+  /// `info` is of an object of `bucket`.
+  ObjectCheck(const Bucket& bucket, const ObjectInfo& info);
   ~ObjectCheck();
   ObjectCheck(const ObjectCheck&) = delete;
   ObjectCheck& operator=(const ObjectCheck&) = delete;
@@ -360,7 +368,7 @@ class ObjectCheck {
   bool compares() const noexcept;
   /// All of the object, in order.
   void update(Bytes bytes);
-  /// Once. Errors: data_corrupt.
+  /// Once. Errors: data_corrupt, which names bucket and object.
   Result<void> finish();
 
  private:

@@ -7,9 +7,10 @@
 //   netstor::trace(runtime, print, nullptr);      // from now on
 //   netstor::trace(runtime, nullptr, nullptr);    // no more
 //
-// Off it costs one look at a pointer a request; on, one call and one look at the clock a point, and no
-// allocation but for the texts of errors. A call on a bucket is as many requests as it sends to the service:
-// each part of a large object is one, with all its tries.
+// Off it costs one look at a pointer a request; on, one call and one look at the clock a point. Only a
+// bucket's requests allocate for it: once each, and for the texts of errors and of why RDMA is not used. A
+// call on a bucket is as many requests as it sends to the service: each part of a large object is one, with
+// all its tries.
 //
 // Thread rule: trace() on foreign threads, it waits for each shard; the hook is called on the shards, on
 // several at once. It must not block, and what it is given is good during the call alone, but for the
@@ -43,8 +44,11 @@ struct TracePoint {
   /// Of volumes the scheme that says which driver: "nvme+tcp", "file", …; of buckets by what the payload
   /// goes: "http", "https", "rdma".
   std::string_view path;
+  std::string_view bucket;  ///< of buckets its name
   std::string_view key;     ///< of buckets; empty: of the bucket itself
-  std::string_view detail;  ///< of buckets: the peer, the answer's status, or why
+  /// Of buckets: the peer, the answer's status, or why, which is the error's text less `verb`, `bucket` and
+  /// `key` in front of it.
+  std::string_view detail;
 };
 
 using TraceHook = void (*)(void* user, const TracePoint& at) noexcept;

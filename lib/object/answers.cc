@@ -175,6 +175,11 @@ void OptionHeaders::add_copy_source(Request& request, const std::string& bucket,
     request.header(keep(std::move(name)), keep(std::move(value)));
 }
 
+Error goes_nowhere(const char* what) {
+  return {ErrorKind::protocol,
+          std::string("the service said that the list of ") + what + " goes on where it has been"};
+}
+
 Error without_effect(const Error& error) { return reworded(error, error.kind(), error.text(), Effect::none); }
 
 void note_condition(Request& request, const Conditions& conditions) {

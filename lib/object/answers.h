@@ -46,6 +46,8 @@ class OptionHeaders {
   std::deque<std::string> texts_;
 };
 
+/// Of a list in pages: the next one would be the same again.
+Error goes_nowhere(const char* what);
 /// The same error of something that never became visible.
 Error without_effect(const Error& error);
 

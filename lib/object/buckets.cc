@@ -120,9 +120,7 @@ Task<std::vector<BucketInfo>> list_all_buckets(Call call) {
     NETSTOR_TRY(s3::ListAllMyBucketsResult page, s3::decode_list_buckets(request.text));
     for (s3::ListedBucket& one : page.buckets) buckets.push_back({std::move(one.name), one.created});
     if (page.continuation_token.empty()) co_return buckets;
-    if (page.continuation_token == token)
-      co_return Error(ErrorKind::protocol,
-                      "the service said that the list of buckets goes on where it has been");
+    if (page.continuation_token == token) co_return goes_nowhere("buckets");
     token = std::move(page.continuation_token);
   }
 }

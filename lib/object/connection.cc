@@ -20,6 +20,8 @@ constexpr std::size_t kTextBytesFirst = 4096;
 constexpr bool is_of_asker(unsigned status) {
   return status == 301 || status == 307 || status == 308 || status == 400 || status == 401 || status == 403;
 }
+// Of the moment.
+constexpr bool is_busy(unsigned status) { return status == 429 || (status >= 500 && status != 501); }
 
 }  // namespace
 
@@ -266,7 +268,8 @@ void Connection::take_answer() {
   if (stage_ == Stage::asking) {
     offer_ = head.status == 200 ? head.fields.value(s3::kRdmaSessionHeader) : std::string_view();
     offer_status_ = head.status;
-    if (!is_of_asker(head.status) || !needs_session()) return client_.discard_body();
+    const bool says_nothing_of_rdma = is_of_asker(head.status) || is_busy(head.status);
+    if (!says_nothing_of_rdma || !needs_session()) return client_.discard_body();
   }
   exchange_->status = head.status;
   if (exchange_->is_traced()) exchange_->trace("connection", "answered", std::to_string(head.status));
@@ -361,7 +364,8 @@ void Connection::finish() {
   if (sending_ || !client_.reusable()) return close();
   if (rdma_ != nullptr && rdma_->holds_memory()) {
     stage_ = Stage::releasing;
-    return rdma_->release();
+    // The endpoint may know it no more: who comes next asks for another.
+    return exchange.rdma_reply == kRdmaDeclined ? rdma_->close() : rdma_->release();
   }
   exchange_ = nullptr;  // the alarm stays, and looks again when it fires
   exchange.connection_ = nullptr;
@@ -446,22 +450,20 @@ void Connection::ask_for_session() {
 void Connection::asked() {
   const auto offer = s3::decode_rdma_offer(std::exchange(offer_, {}));
   const std::string said = " (HTTP " + std::to_string(offer_status_) + " to who asks";
-  if (is_of_asker(offer_status_)) {
-    // Who needs a session makes of the answer what any request does; by HTTP the same one comes again. Others
-    // do not ask with every request: some services have such an answer for all that they do not know.
-    if (needs_session()) return finish();
+  // Who needs a session makes of an answer that says nothing of RDMA what any request does.
+  const bool busy = is_busy(offer_status_);
+  if ((busy || is_of_asker(offer_status_)) && needs_session()) return finish();
+  // By HTTP the same one comes again. Others do not ask with every request: some services have such an answer
+  // for all that they do not know.
+  if (is_of_asker(offer_status_))
     return decline({.why = where() + " does not say whether it offers it" + said + ")"}, true);
-  }
-  if (offer_status_ == 429 || (offer_status_ >= 500 && offer_status_ != 501)) {
-    return decline({.kind = ErrorKind::exhausted,
-                    .why = where() + " is too busy to say whether it offers it" + said + ")",
-                    .passing = true});
-  }
+  if (busy) return decline({.why = where() + " is too busy to say whether it offers it" + said + ")"});
   if (!offer || !client_.reusable()) {
     const std::string hint = "; netstord does with --s3-listen-rdma)";
     return decline({.why = where() + " does not offer it" + said + hint}, true);
   }
   exchange_->rdma_offered = true;
+  exchange_->rdma_fresh = true;
   stage_ = Stage::joining;
   exchange_->trace("rdma", "connects", offer->host);
   RdmaSession::Owner& owner = *this;
@@ -521,6 +523,7 @@ void Connection::rdma_lost() {
 void Connection::rdma_closed() {
   if (state_ == State::closing) return end();
   rdma_.reset();
+  if (stage_ == Stage::releasing) rdma_released();
 }
 
 bool Connection::needs_session() const noexcept {

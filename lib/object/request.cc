@@ -20,7 +20,6 @@ namespace {
 
 constexpr std::string_view kAgent = "netstor";
 constexpr unsigned kRedirectsMost = 3;
-constexpr unsigned kDeclined = 501;
 constexpr std::string_view kRequired = ": BucketOptions::rdma requires RDMA, but ";
 constexpr std::chrono::seconds kPauseMost = std::chrono::hours(1);
 
@@ -142,7 +141,7 @@ Error Request::required_but(std::string_view obstacle) const {
 Task<void> Request::go_by_http(std::string_view reason) {
   remote = {};
   trace("bucket", "goes by http", reason);
-  if (rdma_reply == kDeclined) pool_->rdma_declined("the service declined it (HTTP 501)");
+  if (rdma_reply == kRdmaDeclined && rdma_fresh) pool_->rdma_declined("the service declined it (HTTP 501)");
   if (!before_http_) co_return ok();
   auto preparing = before_http_();
   co_return co_await std::move(preparing);
@@ -240,6 +239,12 @@ void Request::take_head(const http::ResponseHead& head) {
   asked_pause_ = pause_asked_for(head.fields.value("retry-after"));
 }
 
+// A session may be lost under its first token, too: of RDMA it is a word when the next one is as fresh.
+bool Request::may_do_by_new_session() {
+  if (rdma_reply != kRdmaDeclined) return false;
+  return !std::exchange(token_declined_, true) || session_forgotten();
+}
+
 void Request::examine() {
   ++tries_;
   hidden_ = false;
@@ -252,10 +257,11 @@ void Request::examine() {
       if (Result<s3::ErrorBody> read = s3::decode_error(text); read.ok()) body_ = *std::move(read);
     }
     const s3::Meaning meaning = s3::meaning_of(status, body_.code);
-    failure.retryable_answer = meaning.retryable;
-    failure.refused = meaning.refused;
+    failure.retryable_answer = meaning.retryable || may_do_by_new_session();
+    // Of the request itself nothing went out; or the endpoint's duty is that it has changed nothing.
+    failure.refused = meaning.refused || !sent || rdma_reply >= 300;
     if (asked_pause_ > Duration::zero()) failure.asked_pause = asked_pause_;
-    if (!meaning.refused) may_have_happened_ = true;
+    if (!failure.refused) may_have_happened_ = true;
   } else if (sent) {
     may_have_happened_ = true;
   }
@@ -348,8 +354,10 @@ Error Request::error() const {
   ErrorKind means = s3::meaning_of(status, body_.code).kind;
   if (status == 412) means = condition_failed;
   if (status == 304) means = ErrorKind::compare_failed;
+  if (session_forgotten()) means = ErrorKind::disconnected;
   std::string words = rdma_declined() ? without_rdma() : what() + ": ";
   if (!sent) words += "asking for a session of RDMA: ";
+  if (session_forgotten()) words += "the endpoint knows its session of RDMA no more: ";
   words += body_.code.empty() ? "the service answered" : body_.code;
   if (!body_.message.empty()) words += ": " + body_.message;
   words += " (HTTP " + std::to_string(status);
@@ -372,6 +380,7 @@ void Request::tell(const char* room, const char* what, std::string_view detail) 
   // Whoever does not know what a token is answers as if there were none.
   const bool by_rdma = may_go_by_rdma() && (!answered || rdma_reply != 0);
   point.path = by_rdma ? "rdma" : pool_->endpoint().tls ? "https" : "http";
+  point.bucket = shard_.core().name();
   point.key = key_;
   point.detail = detail;
   detail::tracer.tell(point);
@@ -383,29 +392,24 @@ void Request::begin_trace() noexcept {
   if (!obstacle_.empty()) trace("bucket", "goes by http", obstacle_);
 }
 
-void Request::trace_failure(const char* what) const {
-  if (is_traced()) trace("bucket", what, outcome == Outcome::pending ? "" : error().text());
+// Method, bucket and key are the point's own, and its reader may have little room for why.
+void Request::trace_failure(const char* happened, const Error& error) const {
+  if (!is_traced()) return;
+  const std::string own = what() + ": ";
+  std::string_view words = error.text();
+  if (words.starts_with(own)) words.remove_prefix(own.size());
+  trace("bucket", happened, words);
 }
 
-void Request::end_trace() const { succeeded() ? trace("bucket", "done") : trace_failure("failed"); }
+void Request::end_trace(const Result<void>& result) const {
+  result ? trace("bucket", "done") : trace_failure("failed", result.error());
+}
 
 namespace {
 
-/// The two ends of a trace, whatever ends the request.
-struct Followed {
-  explicit Followed(Request& asked) noexcept : request(asked) { request.begin_trace(); }
-  ~Followed() { request.end_trace(); }
-  Followed(const Followed&) = delete;
-  Followed& operator=(const Followed&) = delete;
-  Request& request;
-};
-
-}  // namespace
-
-Task<void> perform(Request& request) {
+Task<void> send_until_done(Request& request) {
   ObjectShard& shard = request.shard();
   const BucketOptions& options = shard.options();
-  const Followed followed(request);
   bool replaced = false;
   for (unsigned retry = 0;;) {
     if (shard.wants_credentials()) {
@@ -444,7 +448,7 @@ Task<void> perform(Request& request) {
       auto turning = request.go_by_http(request.why);
       NETSTOR_CHECK(co_await std::move(turning));
     }
-    request.trace_failure("repeats");
+    if (request.is_traced()) request.trace_failure("repeats", request.error());
     ++retry;
     ++shard.loop().metrics().replays;
     const Duration pause = pause_before(retry, options, request.failure, shard.loop().random());
@@ -453,6 +457,20 @@ Task<void> perform(Request& request) {
       co_return reworded(last, slept.error().kind(), last.text(), last.effect());
     }
   }
+}
+
+Task<void> send_traced(Request& request) {
+  request.begin_trace();
+  auto sending = send_until_done(request);
+  Result<void> result = co_await std::move(sending);
+  request.end_trace(result);
+  co_return result;
+}
+
+}  // namespace
+
+Task<void> perform(Request& request) {
+  return detail::tracer.hook == nullptr ? send_until_done(request) : send_traced(request);
 }
 
 }  // namespace netstor::object

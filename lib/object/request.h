@@ -84,6 +84,9 @@ class Request final : public Exchange {
   /// After a try: who signed is no longer known to the service.
   bool identity_ended() const;
   Pool& pool() noexcept { return *pool_; }
+  /// After a try: the endpoint did nothing with the token of a session that it had given before, and may
+  /// have lost since, of which this end need not have heard.
+  bool session_forgotten() const noexcept { return rdma_reply == kRdmaDeclined && !rdma_fresh; }
   /// After a try: it is to go by HTTP; not again by RDMA.
   bool rdma_declined() const noexcept {
     return !session_only &&
@@ -94,8 +97,8 @@ class Request final : public Exchange {
   Task<void> reconsider_rdma();
 
   void begin_trace() noexcept;
-  void trace_failure(const char* what) const;
-  void end_trace() const;
+  void trace_failure(const char* happened, const Error& error) const;
+  void end_trace(const Result<void>& result) const;
 
  private:
   struct Line {  // what of a head differs
@@ -120,6 +123,8 @@ class Request final : public Exchange {
   std::string without_rdma() const;
 
   bool learn_region();
+  /// Of an answer, which is judged once.
+  bool may_do_by_new_session();
 
   ObjectShard& shard_;
   Pool* pool_;
@@ -149,6 +154,7 @@ class Request final : public Exchange {
   Duration asked_pause_{};
   bool hidden_ = false;
   bool may_have_happened_ = false;  // of an earlier try, too
+  bool token_declined_ = false;     // in one of the tries
   unsigned tries_ = 0;
 };
 

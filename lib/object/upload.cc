@@ -90,11 +90,6 @@ Task<s3::Checksum> send_payload(Request& request, OptionHeaders& headers, const 
   co_return sums.checksum;
 }
 
-Error goes_nowhere(const char* what) {
-  return {ErrorKind::protocol,
-          std::string("the service said that the list of ") + what + " goes on where it has been"};
-}
-
 /// The ETag that S3 gives to what these parts become; nothing where the service has others.
 std::string etag_of(const std::vector<UploadedPart>& parts) {
   s3::MultipartEtag etag;

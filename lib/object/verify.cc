@@ -7,14 +7,15 @@
 namespace netstor {
 
 struct ObjectCheck::State {
-  std::string key;
+  std::string name;
   s3::Checksum kept;
   s3::Checksummer sum;
 };
 
-ObjectCheck::ObjectCheck(const ObjectInfo& info) {
+ObjectCheck::ObjectCheck(const Bucket& bucket, const ObjectInfo& info) {
   if (const auto kept = object::kept_checksum(info))
-    state_.reset(new State{.key = info.key, .kept = *kept, .sum = s3::Checksummer(kept->kind)});
+    state_.reset(
+        new State{.name = bucket.name() + "/" + info.key, .kept = *kept, .sum = s3::Checksummer(kept->kind)});
 }
 
 ObjectCheck::~ObjectCheck() = default;
@@ -27,7 +28,7 @@ void ObjectCheck::update(Bytes bytes) {
 
 Result<void> ObjectCheck::finish() {
   if (state_ == nullptr || state_->sum.finish() == state_->kept) return {};
-  return object::corrupt(state_->key, state_->kept.kind);
+  return object::corrupt(state_->name, state_->kept.kind);
 }
 
 }  // namespace netstor
@@ -51,12 +52,12 @@ std::optional<s3::Checksum> kept_checksum(const ObjectInfo& info) {
 }
 
 Error corrupt(const std::string& name, s3::ChecksumKind kind) {
-  return {ErrorKind::data_corrupt, name + ": the bytes do not have the " +
+  return {ErrorKind::data_corrupt, "GET s3://" + name + ": the bytes do not have the " +
                                        std::string(s3::checksum_name(kind)) + " that was stored with them"};
 }
 
 Error corrupt(const BucketCore& core, const std::string& key, s3::ChecksumKind kind) {
-  return corrupt("GET s3://" + core.name() + "/" + key, kind);
+  return corrupt(core.name() + "/" + key, kind);
 }
 
 Task<void> verify(Call call, const std::string& key, const PieceList& bytes, const ObjectInfo& info) {

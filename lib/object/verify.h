@@ -17,7 +17,7 @@ using detail::BucketCore;
 /// The checksum of all bytes; nothing when the service told none, or one of the parts' checksums.
 std::optional<s3::Checksum> kept_checksum(const ObjectInfo& info);
 
-/// data_corrupt, naming object and checksum.
+/// data_corrupt, naming object ("BUCKET/KEY") and checksum.
 Error corrupt(const std::string& name, s3::ChecksumKind kind);
 Error corrupt(const BucketCore& core, const std::string& key, s3::ChecksumKind kind);
 

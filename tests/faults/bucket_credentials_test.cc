@@ -5,6 +5,7 @@
 #include <netstor/netstor.h>
 
 #include "tests/faults/scripted_service.h"
+#include "tests/faults/trace_lines.h"
 
 #include <cstdlib>
 #include <filesystem>
@@ -328,6 +329,30 @@ TEST_F(CredentialServices, RenewalThatFailsLeavesThoseThatAreGood) {
     GTEST_SKIP() << "this machine took longer than they were good for";
   EXPECT_TRUE(head.ok()) << head.error();
   EXPECT_NE(s3_.field(0, "authorization").find("Credential=FIRST/"), std::string::npos);
+}
+
+// Of the last try the trace shows what the caller is told, not what the service answered the one before.
+TEST_F(CredentialServices, RenewalThatFailsBetweenTriesIsWhatTheTraceEndsWith) {
+  use_container();
+  keys_.answer(answer("200 OK", "", json_of("OLD", in(seconds(3)))));
+  keys_.answer(answer("403 Forbidden", ""));
+  ScriptedService busy([](const std::string&) {
+    return answer("503 Slow Down", "retry-after: 4\r\n");  // until they have ended
+  });
+  BucketOptions options;
+  options.endpoint = busy.url();
+  options.retries = 1;
+  const auto bucket = Bucket::open(runtime_, "s3://samples", options).get();
+  ASSERT_TRUE(bucket.ok()) << bucket.error();
+  TraceLines lines(runtime_);
+  const auto head = bucket->head("key").get();
+  ASSERT_FALSE(head.ok());
+  if (busy.requests() == 0) GTEST_SKIP() << "this machine took longer than they were good for";
+  EXPECT_EQ(busy.requests(), 1u);
+  EXPECT_EQ(head.error().text().find("HTTP 503"), std::string::npos) << head.error();
+  EXPECT_TRUE(lines.all.ends_with("bucket: failed: " + head.error().text() + "\n"))
+      << lines.all << "and not\n"
+      << head.error();
 }
 
 TEST_F(CredentialServices, ThoseThatTheServiceCallsExpiredAreReplaced) {

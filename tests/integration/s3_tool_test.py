@@ -70,6 +70,25 @@ def netstor(*words, env=None, **options):
     return answer
 
 
+def change_at_rest(piece):
+    """One byte of what the server's data files have of `piece`, which is in one place alone."""
+    places = []
+    for path in SERVER.keys.parent.rglob("segments/*"):
+        with open(path, "r+b") as file, contextlib.suppress(OSError):  # there is no more data behind
+            end = 0
+            while True:
+                begin = os.lseek(file.fileno(), end, os.SEEK_DATA)
+                end = os.lseek(file.fileno(), begin, os.SEEK_HOLE)
+                at = os.pread(file.fileno(), end - begin, begin).find(piece)
+                if at >= 0:
+                    places.append((path, begin + at))
+    if len(places) != 1:
+        raise AssertionError(f"{len(places)} places in the data files have it")
+    (path, at), = places
+    with open(path, "r+b") as file:
+        os.pwrite(file.fileno(), bytes([piece[0] ^ 1]), at)
+
+
 class Case(tool_support.Case):
     """A test with a bucket of its own."""
     count = 0
@@ -170,7 +189,8 @@ class Errors(Case):
         source.write_bytes(noise(3 * MIB))
         answer = self.ok("cp", source, f"{self.bucket}/traced", "--trace", "--rdma", "never")
         head, *points, last = answer.err.splitlines()
-        self.assertRegex(head, r"^trace 0\.1  PUT traced of 3 MiB at 0, http over (uring|posix)$")
+        self.assertRegex(head, rf"^trace 0\.1  PUT {self.bucket}/traced of 3 MiB at 0, "
+                               r"http over (uring|posix)$")
         said = [re.sub(r": 127\.0\.0\.1:\d+$", "", line.split("  ")[-1]) for line in points]
         self.assertEqual(said, ["bucket: asked", "bucket: waits for a connection", "connection: new",
                                 "connection: head sent", "connection: body sent", "connection: answered: 200",
@@ -180,8 +200,11 @@ class Errors(Case):
         self.assertIn("connection: kept", got)
         self.assertIn("connection: body received", got)
         self.assertRegex(got, r"bucket: goes by http: .*RDMA")
-        self.assertRegex(netstor("cat", f"{self.bucket}/nothing", "--trace").err,
-                         r"trace 0\.1  HEAD nothing, http over [^~]* bucket: failed: HEAD .*HTTP 404")
+        # A key that has no room leaves the reason its own.
+        absent = "nothing-" + "é" * 400
+        self.assertRegex(netstor("cat", f"{self.bucket}/{absent}", "--trace").err,
+                         rf"trace 0\.1  HEAD {self.bucket}/nothing-é{{26}}…, http over [^~]* bucket: failed: "
+                         r"[^H].*\(HTTP 404")
 
     def test_stat_says_by_what_payload_goes(self):
         self.put("stated", b"x")
@@ -258,6 +281,31 @@ class Objects(Case):
             self.assertEqual(back.read_bytes(), source.read_bytes())
         short = self.ok("cp", f"{self.bucket}/CRC64NVME", back, "--force", "--length", "1MiB", "--json").json
         self.assertFalse(short["checksum_compared"])
+
+    def test_bytes_that_changed_where_they_rest_are_refused(self):
+        back = self.folder / "back"
+        for name, size in (("one-piece", 100_000), ("several", 17 * MIB)):
+            with self.subTest(name):
+                # Of its own: what other tests removed may still lie in the data files.
+                data, uri = noise(size, seed=f"at rest, {name}"), f"{self.bucket}/{name}/object"
+                self.ok("cp", self.file("source", data), uri, "--checksum-algorithm", "CRC64NVME")
+                change_at_rest(data[size // 2:size // 2 + 4096])
+                said = (f"GET {uri}: ", "CRC64NVME")
+                self.refuse(netstor("cp", uri, back), 1, *said)
+                self.assertFalse(back.exists())
+                back.write_bytes(b"older")
+                self.refuse(netstor("cp", uri, back, "--force"), 1, *said, f"{back} was left empty")
+                self.assertEqual(back.read_bytes(), b"")
+                back.unlink()
+                folder = self.folder / name
+                left = netstor("cp", "-r", f"{self.bucket}/{name}", folder)
+                self.assertEqual(left.code, 1)
+                for words in (*said, "1 file was left behind"):
+                    self.assertIn(words, left.err)
+                self.assertEqual([each for each in folder.rglob("*") if each.is_file()], [])
+                self.put(f"{name}/other", b"older")
+                self.refuse(netstor("cp", uri, f"{self.bucket}/{name}/other", "--verify"), 1, *said)
+                self.assertEqual(self.ok("cat", f"{self.bucket}/{name}/other").bytes, b"older")
 
     def test_sizes_around_a_part(self):
         part = 8 * MIB

@@ -117,6 +117,36 @@ class Objects(support.Case):
         self.assertEqual(self.bucket.get("k", version_id=old.version_id), b"old")
         self.assertEqual([one.latest for one in self.bucket.list(versions=True)], [True, False])
 
+    def test_path(self):
+        path = self.bucket.path()
+        self.assertTrue(path.endpoint.startswith("http://127.0.0.1:"), path.endpoint)
+        self.assertEqual((path.transport, path.rdma_offered, path.rdma), ("http", False, False))
+        self.assertIn("RDMA", path.rdma_obstacle)
+
+    def test_check_of_ranges(self):
+        data = noise(100_000)
+        for algorithm, compares in (("crc64nvme", True), ("none", False)):
+            self.bucket.put("k", data, checksum=algorithm)
+            info = self.bucket.head("k")
+            check = self.bucket.check(info)
+            self.assertEqual(check.compares, compares)
+            for at in range(0, len(data), 30_000):
+                check.update(self.bucket.get_range("k", at, 30_000, if_match=info.etag))
+            check.finish()
+            other = self.bucket.check(info)
+            other.update(data[:-1])
+            if not compares:
+                other.finish()
+                continue
+            with self.assertRaises(netstor.DataCorrupt) as refused:
+                other.finish()
+            self.assertIn(f"s3://{self.bucket.name}/k: ", str(refused.exception))
+            with self.assertRaises(netstor.InvalidArgument):
+                other.update(b"more")
+            self.bucket.put("k", noise(100_000, seed=8), checksum=algorithm)
+            with self.assertRaises(netstor.CompareFailed):
+                self.bucket.get_range("k", 0, 30_000, if_match=info.etag)
+
     def test_buckets(self):
         self.assertIn(self.bucket.name, [one.name for one in netstor.list_buckets()])
         self.bucket.delete_bucket()

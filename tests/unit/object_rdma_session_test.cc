@@ -160,12 +160,27 @@ TEST_F(ObjectRdmaSession, ConnectionThatIsThereWhenItIsNotWantedIsClosed) {
 TEST_F(ObjectRdmaSession, ALinkThatBreaksIsNotConnected) {
   End end(*this);
   EXPECT_TRUE(end.session.connected());
-  card.link->is_broken = true;
+  card.link->lose();
   EXPECT_FALSE(end.session.connected());
-  card.link->observer->link_lost(OpResult::failure(ErrorKind::disconnected));
   EXPECT_EQ(end.owner.lost, 1);
   close(end);
   EXPECT_EQ(end.owner.closed, 1);
+}
+
+TEST_F(ObjectRdmaSession, WhatALinkThatBreaksWasLentIsLentUntilItIsClosed) {
+  End end(*this);
+  ASSERT_TRUE(end.session.open(bytes(0, 10), true, std::chrono::seconds(1)));
+  card.poll(1);
+  ASSERT_EQ(end.owner.opened, 1);
+  card.link->lose();
+  end.session.release();
+  card.poll(1);
+  EXPECT_EQ(end.owner.released, 0);
+  EXPECT_TRUE(end.session.holds_memory());
+  EXPECT_FALSE(card.registered.empty());
+  close(end);
+  EXPECT_FALSE(end.session.holds_memory());
+  EXPECT_TRUE(card.registered.empty());
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "tools/netstor/hash.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace netstor::tool {
 namespace {
@@ -43,7 +44,7 @@ class Window {
       if (done_ == written_) break;
       NETSTOR_CHECK_RETURN(end_write());
     }
-    if (options_.check != nullptr) NETSTOR_CHECK_RETURN(options_.check->finish());
+    NETSTOR_CHECK_RETURN(check());
     NETSTOR_CHECK_RETURN(sink_.finish());
     return bytes_;
   }
@@ -71,9 +72,16 @@ class Window {
     const MutableBytes room = workspace_.chunk(written_);
     if (options_.hash != nullptr) options_.hash->update(room.first(next.length));
     if (options_.check != nullptr) options_.check->update(room.first(next.length));
+    // A sink may keep for good what comes in one chunk.
+    if (ended_ && written_ + 1 == read_) NETSTOR_CHECK_RETURN(check());
     next.pending = sink_.write(position(written_), room, next.length);
     ++written_;
     return ok();
+  }
+
+  Result<void> check() {
+    if (options_.check == nullptr || std::exchange(checked_, true)) return ok();
+    return options_.check->finish();
   }
 
   Result<void> end_write() {
@@ -98,6 +106,7 @@ class Window {
   std::uint64_t read_ = 0;
   std::uint64_t bytes_ = 0;
   bool ended_ = false;
+  bool checked_ = false;
 };
 
 }  // namespace

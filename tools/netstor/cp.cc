@@ -208,7 +208,8 @@ Result<Report> copy_all(const Arguments& arguments, Runtime& runtime, const Ends
   const std::unique_ptr<Source> source = source_of(runtime, ends);
   Report report;
   Sha256 hash;
-  ObjectCheck check(ends.source_object);
+  // Of objects in one piece, too: few services tell the checksum with a range, be it all of the object.
+  ObjectCheck check(ends.source_bucket, ends.source_object);
   report.checked =
       ends.source_bucket.valid() && ends.length == ends.source_object.size_bytes && check.compares();
   // What opening the volumes took does not count.
@@ -376,8 +377,14 @@ Result<void> run(Arguments arguments) {
   const Result<Report> report =
       within && !arguments.verify ? copy_within(runtime, ends) : copy_all(arguments, runtime, ends);
   if (!report) {
-    // Half a file under the name of a whole one helps nobody.
-    if (ends.sink_file.created) ::unlink(arguments.to.c_str());
+    // Half a file under the name of a whole one helps nobody, and a whole one of wrong bytes even less.
+    if (ends.sink_file.created) {
+      ::unlink(arguments.to.c_str());
+    } else if (ends.sink_file.regular) {
+      const bool emptied = ::ftruncate(ends.sink_file.file.fd(), 0) == 0;
+      return with_hint(report.error(),
+                       arguments.to + (emptied ? " was left empty" : " holds what came so far"));
+    }
     return report.error();
   }
   arguments.common.json ? print_json(arguments, *report) : print_text(arguments, *report);

@@ -72,15 +72,8 @@ Result<Tree> look_at_destination(const Root& to, const Match& match) {
 }
 
 Result<void> run(const TreeArguments& arguments) {
-  if (!is_bucket(arguments.from) && !is_bucket(arguments.to)) {
-    return usage_error("sync works to and from buckets: neither is one",
-                       "s3://BUCKET[/PREFIX]; `rsync` is for folders");
-  }
-  NETSTOR_TRY_RETURN(Runtime runtime, start_runtime(arguments.common));
-  NETSTOR_TRY_RETURN(const Root from, open_root(runtime, arguments, arguments.from));
-  NETSTOR_TRY_RETURN(const Root to, open_root(runtime, arguments, arguments.to));
-  if (from.text("") == to.text("")) return usage_error(arguments.from + " onto itself", "give two places");
-  NETSTOR_CHECK_RETURN(check_source(from));
+  NETSTOR_TRY_RETURN(TreeEnds ends, open_tree_ends(arguments, "sync works", "`rsync` is for folders"));
+  auto& [runtime, from, to] = ends;
   const auto begin = std::chrono::steady_clock::now();
   NETSTOR_TRY_RETURN(const Tree source, look(from, arguments.match));
   NETSTOR_TRY_RETURN(const Tree there, look_at_destination(to, arguments.match));

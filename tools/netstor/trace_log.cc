@@ -27,6 +27,7 @@ void TraceLog::follow(Runtime& runtime) {
     Point& point = shard.points.emplace_back();
     point.at = at;
     point.path = at.path;
+    point.bucket = at.bucket;
     point.key = at.key;
     point.detail = at.detail;
   };
@@ -37,7 +38,8 @@ void TraceLog::print(std::ostream& out, const Request& points) const {
   const TracePoint& first = points.front()->at;
   const Point& last = *points.back();
   out << "trace " << first.shard << "." << first.request << "  " << first.verb;
-  if (!last.key.view().empty()) out << " " << printable(last.key.view());
+  if (!last.bucket.view().empty()) out << " s3://" << printable(last.bucket.view());
+  if (!last.key.view().empty()) out << "/" << printable(last.key.view());
   if (first.length != 0) out << " of " << format_size(first.length) << " at " << first.offset;
   out << ", " << last.path.view() << " over " << driver_ << '\n';  // by what it went in the end
   for (const Point* const point : points) {

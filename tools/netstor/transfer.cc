@@ -182,7 +182,7 @@ Result<void> Transfer::download_large(const Entry& entry, const std::function<vo
                      Workspace::make(runtime_, part_bytes_for(info.size_bytes), kLargeDepth));
   BucketSource source(runtime_, from_.bucket, info, info.size_bytes);
   FileSink sink(file.output(), 0, false);
-  ObjectCheck check(info);
+  ObjectCheck check(from_.bucket, info);
   const Result<std::uint64_t> copied =
       tool::copy(source, sink, workspace, {.hash = nullptr, .check = &check, .progress = tell});
   if (!copied) return copied.error();

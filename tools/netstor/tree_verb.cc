@@ -34,8 +34,6 @@ Result<void> check_overwritten(const TreeArguments& arguments, const Root& to,
                    "--force overwrites; `netstor sync` copies only what differs");
 }
 
-}  // namespace
-
 Result<Root> open_root(Runtime& runtime, const TreeArguments& arguments, const std::string& place) {
   Root root;
   if (is_bucket(place)) {
@@ -58,16 +56,26 @@ Result<void> check_source(const Root& root) {
   return with_hint(Error::system(errno == 0 ? ENOTDIR : errno, root.path), "the source has to be a folder");
 }
 
-Result<void> copy_tree(const TreeArguments& arguments) {
+}  // namespace
+
+Result<TreeEnds> open_tree_ends(const TreeArguments& arguments, std::string_view verb_works,
+                                std::string_view instead) {
   if (!is_bucket(arguments.from) && !is_bucket(arguments.to)) {
-    return usage_error("-r copies to and from buckets: neither is one",
-                       "s3://BUCKET[/PREFIX]; `cp -r` of the system copies folders");
+    return usage_error(std::string(verb_works) + " to and from buckets: neither is one",
+                       "s3://BUCKET[/PREFIX]; " + std::string(instead));
   }
   NETSTOR_TRY_RETURN(Runtime runtime, start_runtime(arguments.common));
-  NETSTOR_TRY_RETURN(const Root from, open_root(runtime, arguments, arguments.from));
-  NETSTOR_TRY_RETURN(const Root to, open_root(runtime, arguments, arguments.to));
+  NETSTOR_TRY_RETURN(Root from, open_root(runtime, arguments, arguments.from));
+  NETSTOR_TRY_RETURN(Root to, open_root(runtime, arguments, arguments.to));
   if (from.text("") == to.text("")) return usage_error(arguments.from + " onto itself", "give two places");
   NETSTOR_CHECK_RETURN(check_source(from));
+  return TreeEnds{std::move(runtime), std::move(from), std::move(to)};
+}
+
+Result<void> copy_tree(const TreeArguments& arguments) {
+  NETSTOR_TRY_RETURN(TreeEnds ends,
+                     open_tree_ends(arguments, "-r copies", "`cp -r` of the system copies folders"));
+  auto& [runtime, from, to] = ends;
   const auto begin = std::chrono::steady_clock::now();
   const Metrics before = runtime.metrics();
   NETSTOR_TRY_RETURN(Tree tree, look(from, arguments.match));

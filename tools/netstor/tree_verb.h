@@ -7,6 +7,7 @@
 #include "tools/netstor/transfer.h"
 
 #include <string>
+#include <string_view>
 
 namespace netstor::tool {
 
@@ -24,8 +25,14 @@ struct TreeArguments {
   bool exact_timestamps = false;
 };
 
-Result<Root> open_root(Runtime& runtime, const TreeArguments& arguments, const std::string& place);
-Result<void> check_source(const Root& root);
+struct TreeEnds {
+  Runtime runtime;
+  Root from;  ///< a folder that is there, or a bucket
+  Root to;
+};
+/// Where neither is a bucket the error says what `verb_works` ("sync works") and what to do `instead`.
+Result<TreeEnds> open_tree_ends(const TreeArguments& arguments, std::string_view verb_works,
+                                std::string_view instead);
 
 /// Everything below `from` to the same names below `to`.
 Result<void> copy_tree(const TreeArguments& arguments);

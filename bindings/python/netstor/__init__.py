@@ -40,19 +40,19 @@ from ._bucket import Bucket, list_buckets, list_buckets_async, open_bucket, open
 from ._errors import (AlreadyExists, Cancelled, Closed, CompareFailed, DataCorrupt, DeviceError, Disconnected,
                       Error, Exhausted, InternalError, InvalidArgument, NoSpace, NotFound, OutOfRange,
                       PermissionDenied, ProtocolError, TimedOut, Unsupported)
-from ._netstor import (BucketInfo, DiscoveredSubsystem, Memory, ObjectInfo, RemoveFailure, UploadedPart,
-                       UploadInfo, VolumeInfo, __version__, empty)
+from ._netstor import (BucketInfo, BucketPath, DiscoveredSubsystem, Memory, ObjectCheck, ObjectInfo,
+                       RemoveFailure, UploadedPart, UploadInfo, VolumeInfo, __version__, empty)
 from ._streams import Reader, Upload, Writer
 from ._volume import Volume, discover, discover_async, open_volume, open_volume_async
 
 __all__ = [
-    "AlreadyExists", "Bucket", "BucketInfo", "Cancelled", "Closed", "CompareFailed", "DataCorrupt",
-    "DeviceError", "Disconnected", "DiscoveredSubsystem", "Error", "Exhausted", "InternalError",
-    "InvalidArgument", "Memory", "NoSpace", "NotFound", "ObjectInfo", "OutOfRange", "PermissionDenied",
-    "ProtocolError", "Reader", "RemoveFailure", "TimedOut", "Unsupported", "Upload", "UploadInfo",
-    "UploadedPart", "Volume", "VolumeInfo", "Writer", "__version__", "capabilities", "configure", "discover",
-    "discover_async", "empty", "list_buckets", "list_buckets_async", "metrics", "open_bucket",
-    "open_bucket_async", "open_volume", "open_volume_async",
+    "AlreadyExists", "Bucket", "BucketInfo", "BucketPath", "Cancelled", "Closed", "CompareFailed",
+    "DataCorrupt", "DeviceError", "Disconnected", "DiscoveredSubsystem", "Error", "Exhausted",
+    "InternalError", "InvalidArgument", "Memory", "NoSpace", "NotFound", "ObjectCheck", "ObjectInfo",
+    "OutOfRange", "PermissionDenied", "ProtocolError", "Reader", "RemoveFailure", "TimedOut", "Unsupported",
+    "Upload", "UploadInfo", "UploadedPart", "Volume", "VolumeInfo", "Writer", "__version__", "capabilities",
+    "configure", "discover", "discover_async", "empty", "list_buckets", "list_buckets_async", "metrics",
+    "open_bucket", "open_bucket_async", "open_volume", "open_volume_async",
 ]
 
 

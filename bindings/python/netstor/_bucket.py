@@ -161,6 +161,17 @@ class Bucket(Handle):
         return self._core.uploads(prefix, **options)
 
     @operation
+    def path(self, **options):
+        """By what the payload goes, found out by trying: a BucketPath. Requests notice nothing of it."""
+        return self._core.path(**options)
+
+    def check(self, info):
+        """An ObjectCheck of the object that `info` (of head()) is of, for who reads it in ranges: with
+        `if_match=info.etag`, or by its `version_id`. Ranges of another version, put in the meantime, would be
+        found corrupt."""
+        return self._core.check(info)
+
+    @operation
     def create(self, **options):
         """Makes the bucket itself."""
         return self._core.create(**options)
