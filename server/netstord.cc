@@ -413,14 +413,9 @@ void Server::show() {
 }
 
 bool Server::sync_volumes() {
-  bool good = true;
-  for (const ServedVolume& volume : manager_->served()) {
-    if (auto synced = volume.stored->sync(); !synced) {
-      spdlog::error("{}", synced.error().text());
-      good = false;
-    }
-  }
-  return good;
+  const std::vector<std::string> failed = manager_->sync();
+  for (const std::string& line : failed) spdlog::error("{}", line);
+  return failed.empty();
 }
 
 void Server::reload(int argc, char** argv, const ParsedOptions& started) {
@@ -477,7 +472,6 @@ bool Server::apply_to_shards(const Reread& fresh) {
 void Server::end_without(const std::string& what) {
   spdlog::error("{}; ending all the same", what);
   sync_volumes();
-  spdlog::shutdown();
   std::_Exit(static_cast<int>(Exit::unfinished));
 }
 

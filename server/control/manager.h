@@ -37,6 +37,7 @@ struct ServedVolume {
   store::VolumeRecord record;
   bool created = false;  ///< with this start
   std::unique_ptr<store::StoredVolume> stored;
+  bool unmade = false;  ///< could be neither served nor undone: a delete ends it
 };
 
 /// What the files of keys say.
@@ -132,6 +133,9 @@ class Manager {
   std::vector<std::string> take_leftovers() { return std::move(leftovers_); }
   /// Call it before anything is served, or after the target's end.
   std::vector<ServedVolume>& served() noexcept { return volumes_; }
+  /// Puts what the volumes hold on stable storage; answers a line for each where that failed. At once: while
+  /// a call is under way it touches none, and says so.
+  std::vector<std::string> sync();
   /// Key and secret hold with those of the keys file.
   s3server::Keys keys_with(const s3server::Keys& file_keys) const;
   /// The files of keys were read again: in force for connections and requests that begin from now on. What
@@ -207,7 +211,6 @@ class Manager {
   VolumeView view_of(const ServedVolume& volume) const;
   void publish_records();
   Result<VolumeView> make_volume(const store::VolumeSpec& spec);
-  Result<void> serve_new(ServedVolume& volume);
   /// Lets go of what was removed from the state; answers its folder.
   Result<std::string> forget(const std::array<std::uint8_t, 16>& uuid);
   /// Of all that is not served any more.

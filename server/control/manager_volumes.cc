@@ -136,7 +136,7 @@ Result<VolumeView> Manager::create_volume(const VolumeRequest& request) {
   const store::VolumeSpec& spec = request.spec;
   NETSTOR_CHECK_RETURN(check(spec));
   if (const ServedVolume* const there = find_volume(spec.name)) {
-    if (state_.find(spec.name) == nullptr)
+    if (there->unmade || state_.find(spec.name) == nullptr)
       return in_use("name: volume '" + spec.name + "' is being removed: delete it again, to its end");
     NETSTOR_CHECK_RETURN(agrees(spec, there->record));
     return view_of(*there);
@@ -154,29 +154,41 @@ Result<VolumeView> Manager::make_volume(const store::VolumeSpec& spec) {
   NETSTOR_TRY_RETURN(store::VolumeRecord record, state_.create(spec));
   auto stored = store::open_volume(record);
   Result<void> done = ok();
+  Result<void> undone = ok();
   if (stored) {
     volumes_.push_back({.record = record, .created = true, .stored = *std::move(stored)});
-    done = serve_new(volumes_.back());
+    ServedVolume& made = volumes_.back();
+    if (record.own_subsystem) done = serve_subsystem(record.identity.nqn, *subsystem(record.identity.nqn));
     if (done) {
       publish_records();
-      return view_of(volumes_.back());
+      return view_of(made);
     }
-    volumes_.pop_back();
+    made.unmade = true;
+    undone = end_serving(made, view_of(made));
   } else {
     done = std::move(stored).error();
   }
   // What cannot be served was not made.
-  if (auto removed = state_.remove(spec.name); removed)
-    static_cast<void>(store::StateDirectory::discard(state_.take_removed(record.identity.uuid)));
-  return std::move(done).error().with_context("volume '" + spec.name + "'");
+  if (Result<void> removed = state_.remove(spec.name); !removed) undone = std::move(removed);
+  Error error = std::move(done).error().with_context("volume '" + spec.name + "'");
+  if (!undone) {
+    publish_records();
+    return std::move(error).with_context("delete it, since it could not be undone (" + undone.error().text() +
+                                         ")");
+  }
+  if (stored) volumes_.pop_back();
+  static_cast<void>(store::StateDirectory::discard(state_.take_removed(record.identity.uuid)));
+  return error;
 }
 
-Result<void> Manager::serve_new(ServedVolume& volume) {
-  if (!volume.record.own_subsystem) return ok();
-  const std::string& nqn = volume.record.identity.nqn;
-  auto served = serve_subsystem(nqn, *subsystem(nqn));
-  if (!served) static_cast<void>(serving_.target->remove_subsystem(nqn).get());
-  return served;
+std::vector<std::string> Manager::sync() {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock) return {"the volumes are not synced: a call of the admin service may be changing them"};
+  std::vector<std::string> failed;
+  for (const ServedVolume& volume : volumes_) {
+    if (auto synced = volume.stored->sync(); !synced) failed.push_back(synced.error().text());
+  }
+  return failed;
 }
 
 Result<VolumeView> Manager::resize_volume(const std::string& name, std::uint64_t size_bytes,
@@ -259,7 +271,10 @@ Result<std::vector<std::string>> Manager::begin_to_delete(const std::string& nam
   const std::lock_guard lock(mutex_);
   if (auto good = store::check_volume_name(name); !good) return std::move(good).error().with_context("name");
   const ServedVolume* const volume = find_volume(name);
-  if (volume == nullptr) return forget_removed();  // of one whose end was not finished
+  if (volume == nullptr) {  // one whose end, or whose beginning, was not finished
+    if (state_.find(name) != nullptr) NETSTOR_CHECK_RETURN(state_.remove(name));
+    return forget_removed();
+  }
   const VolumeView view = view_of(*volume);
   const auto uuid = volume->record.identity.uuid;
   std::vector<std::string> nqns;

@@ -118,10 +118,6 @@ Future<std::uint64_t> Target::disconnect(std::function<bool(const ConnectionFact
 Future<void> Target::stop(Duration grace) {
   return runtime_.shard(0).run_on([this, grace] { return do_stop(grace); });
 }
-Future<Target::Counts> Target::counts() {
-  return runtime_.shard(0).run_on([this] { return do_count(); });
-}
-
 Future<std::vector<ShardFacts>> Target::observe() {
   return runtime_.shard(0).run_on([this] { return do_observe(); });
 }
@@ -485,22 +481,6 @@ Task<void> Target::do_stop(Duration grace) {
   stopped_ = true;
   unlock();
   co_return std::move(done);
-}
-
-Task<Target::Counts> Target::do_count() {
-  auto asking = net::from_all_shards(runtime_, shards_, [](TargetShard& shard) {
-    return Counts{.connections = shard.connections(),
-                  .controllers = shard.controllers(),
-                  .chunks = shard.pool().in_use()};
-  });
-  NETSTOR_TRY(const std::vector<Counts> each, co_await std::move(asking));
-  Counts counts;
-  for (const Counts& some : each) {
-    counts.connections += some.connections;
-    counts.controllers += some.controllers;
-    counts.chunks += some.chunks;
-  }
-  co_return counts;
 }
 
 Task<std::vector<ShardFacts>> Target::do_observe() {

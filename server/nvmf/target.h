@@ -65,12 +65,6 @@ class Target {
   /// No new connections; commands under way are answered, for `grace` at most; then everything is closed.
   Future<void> stop(Duration grace);
 
-  struct Counts {
-    std::size_t connections = 0;
-    std::size_t controllers = 0;
-    std::size_t chunks = 0;  ///< of the pools, lent to requests
-  };
-  Future<Counts> counts();
   /// What every shard has counted. Empty when the target was stopped.
   Future<std::vector<ShardFacts>> observe();
   /// TargetConfig::slow_limit from now on.
@@ -98,7 +92,6 @@ class Target {
   Task<std::vector<ConnectionFacts>> do_list_connections();
   Task<std::uint64_t> do_disconnect(std::function<bool(const ConnectionFacts&)> wanted);
   Task<void> do_stop(Duration grace);
-  Task<Counts> do_count();
   Task<std::vector<ShardFacts>> do_observe();
 
   Task<void> lock();

@@ -52,12 +52,16 @@ Result<void> add_meta(const http::Field& field, store::ObjectFacts& facts, std::
   return ok();
 }
 
+/// What no field of a head may hold.
+bool has_controls(std::string_view value) {
+  return std::ranges::any_of(
+      value, [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F; });
+}
+
 }  // namespace
 
 void Answer::add(std::string_view name, std::string_view value) {
-  bad = bad || std::ranges::any_of(value, [](char c) {
-          return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F;
-        });
+  bad = bad || has_controls(value);
   fields.append(name).append(": ").append(value).append("\r\n");
 }
 
@@ -219,7 +223,7 @@ Result<void> override_headers(const Query& query, store::ObjectVersion& version)
     if (!pair.name.starts_with(kResponse)) continue;
     const std::string_view name = std::string_view(pair.name).substr(kResponse.size());
     if (std::ranges::find(kKept, name) == kKept.end() || name.starts_with("x-amz-")) continue;
-    if (std::ranges::any_of(pair.value, [](char c) { return static_cast<unsigned char>(c) < 0x20; }))
+    if (has_controls(pair.value))
       return refusal(ErrorCode::invalid_argument, pair.name + " has control characters in it.");
     const auto same = std::ranges::find(version.headers, name,
                                         [](const auto& field) -> std::string_view { return field.first; });
