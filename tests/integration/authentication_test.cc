@@ -3,40 +3,24 @@
 // opened with secrets, right and wrong.
 
 #include "tests/integration/netstord_process.h"
+#include "tests/integration/secrets.h"
 
 #include <netstor/volume.h>
 
-#include "lib/wire/fabrics/auth_secret.h"
-
 namespace netstor {
 namespace {
-
-constexpr const char* kHost = "nqn.2026-01.org.example:host";
-
-std::string secret_text(int number, nvme::AuthHash transform = nvme::AuthHash::sha256) {
-  nvme::AuthSecret secret;
-  secret.transform = transform;
-  secret.size = 32;
-  secret.bytes.fill(std::byte{static_cast<unsigned char>(number)});
-  return nvme::format_auth_secret(secret);
-}
 
 class Authentication : public ::testing::Test {
  protected:
   Authentication() : keys(folder / "host-keys") {}
   void start(const std::string& lines, std::vector<std::string> more = {}) {
-    write_keys(lines);
+    write_secret(keys, lines);
     more.insert(more.end(), {"--host-keys", keys, "--volume", "default=1MiB,store=memory"});
     server.emplace(folder, more);
     ASSERT_TRUE(server->wait_ready());
     RuntimeOptions with;
     with.shards = 2;
     runtime.emplace(*Runtime::start(with));
-  }
-  void write_keys(const std::string& lines) {
-    std::ofstream(keys) << lines;
-    std::filesystem::permissions(keys,
-                                 std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   }
   Result<Volume> open(const std::string& secret, const std::string& own = {}, const char* host = kHost) {
     VolumeOptions options;
@@ -62,23 +46,7 @@ TEST_F(Authentication, LetsInWhoHoldsTheSecret) {
   start(std::string("# who may come\n\n") + kHost + " " + secret_text(1) + "\n");
   auto volume = open(secret_text(1));
   ASSERT_TRUE(volume) << volume.error();
-  Buffer out = *Buffer::allocate(8192);
-  Buffer in = *Buffer::allocate(8192);
-  std::memset(out.bytes().data(), 7, 8192);
-  // From both shards: each queue was let in.
-  for (unsigned shard = 0; shard < 2; ++shard) {
-    auto moved = runtime->shard(shard)
-                     .run_on([&]() -> Task<void> {
-                       auto writing = volume->write(0, out.bytes());
-                       NETSTOR_CHECK(co_await std::move(writing));
-                       auto reading = volume->read(0, in.bytes());
-                       NETSTOR_CHECK(co_await std::move(reading));
-                       co_return ok();
-                     })
-                     .get();
-    ASSERT_TRUE(moved) << moved.error();
-    EXPECT_EQ(std::memcmp(out.bytes().data(), in.bytes().data(), 8192), 0);
-  }
+  expect_round_trips(*runtime, *volume, 8192);
   EXPECT_TRUE(volume->close().get());
 }
 
@@ -128,7 +96,7 @@ TEST_F(Authentication, RefusesFilesThatAreNotKeptSecretOrAreNone) {
     return process.error_text();
   };
   EXPECT_NE(refusal().find("No such file"), std::string::npos);
-  write_keys(std::string(kHost) + " " + secret_text(1));
+  write_secret(keys, std::string(kHost) + " " + secret_text(1));
   std::filesystem::permissions(keys, std::filesystem::perms::group_read, std::filesystem::perm_options::add);
   EXPECT_NE(refusal().find("chmod 600"), std::string::npos);
   for (const auto& [lines, words] : std::vector<std::pair<std::string, std::string>>{
@@ -139,7 +107,7 @@ TEST_F(Authentication, RefusesFilesThatAreNotKeptSecretOrAreNone) {
            {std::string(kHost) + " " + secret_text(1) + " " + secret_text(1) + " more", "expected HOST-NQN"},
            {std::string(kHost) + " " + secret_text(1) + "\n" + kHost + " " + secret_text(2), "already"}}) {
     std::filesystem::remove(keys);
-    write_keys(lines);
+    write_secret(keys, lines);
     EXPECT_NE(refusal().find(words), std::string::npos) << lines;
   }
 }

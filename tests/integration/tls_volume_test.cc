@@ -3,18 +3,16 @@
 // wrong.
 
 #include "tests/integration/netstord_process.h"
+#include "tests/integration/secrets.h"
 
 #include <netstor/metrics.h>
 #include <netstor/volume.h>
 
 #include "lib/base/encoding.h"
-#include "lib/wire/fabrics/auth_secret.h"
 #include "lib/wire/fabrics/tls_key.h"
 
 namespace netstor {
 namespace {
-
-constexpr const char* kHost = "nqn.2026-01.org.example:host";
 
 std::string key_text(int number, std::size_t size = 32, nvme::AuthHash transform = nvme::AuthHash::sha256) {
   nvme::TlsKey key;
@@ -22,14 +20,6 @@ std::string key_text(int number, std::size_t size = 32, nvme::AuthHash transform
   key.size = size;
   key.bytes.fill(std::byte{static_cast<unsigned char>(number)});
   return nvme::format_tls_key(key);
-}
-
-std::string secret_text(int number) {
-  nvme::AuthSecret secret;
-  secret.transform = nvme::AuthHash::sha256;
-  secret.size = 32;
-  secret.bytes.fill(std::byte{static_cast<unsigned char>(number)});
-  return nvme::format_auth_secret(secret);
 }
 
 class TlsVolume : public ::testing::Test {
@@ -43,11 +33,6 @@ class TlsVolume : public ::testing::Test {
     RuntimeOptions with;
     with.shards = 2;
     runtime.emplace(*Runtime::start(with));
-  }
-  static void write_secret(const std::string& path, const std::string& text) {
-    std::ofstream(path) << text;
-    std::filesystem::permissions(path,
-                                 std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   }
   static VolumeOptions with_key(const std::string& key, const char* host = kHost) {
     VolumeOptions options;
@@ -64,28 +49,11 @@ class TlsVolume : public ::testing::Test {
     EXPECT_EQ(opened.error().kind(), ErrorKind::permission_denied) << opened.error();
     EXPECT_EQ(opened.error().text().find("NVMeTLSkey"), std::string::npos) << "a key in an error";
   }
-  /// From both shards: each has its own connection.
   void round_trip(const VolumeOptions& options) {
     auto volume = open(options);
     ASSERT_TRUE(volume) << volume.error();
     EXPECT_EQ(volume->info().description.find("TLS 1.3") != std::string::npos, !options.tls_key.empty());
-    Buffer out = *Buffer::allocate(300 * 1024);
-    Buffer in = *Buffer::allocate(300 * 1024);
-    for (unsigned shard = 0; shard < 2; ++shard) {
-      for (std::size_t i = 0; i < out.bytes().size(); ++i)
-        out.bytes()[i] = static_cast<std::byte>(i * 7 / 5 + shard);
-      auto moved = runtime->shard(shard)
-                       .run_on([&]() -> Task<void> {
-                         auto writing = volume->write(0, out.bytes());
-                         NETSTOR_CHECK(co_await std::move(writing));
-                         auto reading = volume->read(0, in.bytes());
-                         NETSTOR_CHECK(co_await std::move(reading));
-                         co_return ok();
-                       })
-                       .get();
-      ASSERT_TRUE(moved) << moved.error();
-      EXPECT_EQ(std::memcmp(out.bytes().data(), in.bytes().data(), out.bytes().size()), 0);
-    }
+    expect_round_trips(*runtime, *volume, std::size_t{300} * 1024);
     EXPECT_TRUE(volume->close().get());
   }
 

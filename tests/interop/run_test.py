@@ -45,18 +45,23 @@ class Kernels(unittest.TestCase):
                 mock.patch.object(run.kernels, "need"):
             return run.run_all(chosen, tests, modules, {})
 
+    def run_both(self, room, name, instead, first, second):
+        """The verdicts of two peers whose tests pass where they run, with another function in `room`."""
+        with mock.patch.object(run.kernels, "kernel"), mock.patch.object(room, name, instead), \
+                mock.patch.object(run, "run_in_guest",
+                                  lambda _, tests, *more: dict.fromkeys(tests, ("passed", "", 1))):
+            verdicts = self.run_all({each.__name__: each for each, _ in (first, second)},
+                                    [first[1], second[1]])
+        return [verdicts[test, "Linux 6.1"] for _, test in (first, second)]
+
     def test_a_peer_whose_module_is_missing_fails_alone(self):
         def files_of(_, module):
             if module == "nvme-tpc":
                 raise run.kernels.NoModule("no module nvme-tpc in Linux 6.1")
 
-        (good, good_test), (bad, bad_test) = peer("good", "nvme-tcp"), peer("bad", "nvme-tpc")
-        with mock.patch.object(run.kernels, "kernel"), mock.patch.object(run.kernels, "files_of", files_of), \
-                mock.patch.object(run, "run_in_guest",
-                                  lambda _, tests, *more: dict.fromkeys(tests, ("passed", "", 1))):
-            verdicts = self.run_all({"good": good, "bad": bad}, [good_test, bad_test])
-        self.assertEqual(verdicts[good_test, "Linux 6.1"][0], "passed")
-        state, why, _ = verdicts[bad_test, "Linux 6.1"]
+        good, (state, why, _) = self.run_both(run.kernels, "files_of", files_of, peer("good", "nvme-tcp"),
+                                              peer("bad", "nvme-tpc"))
+        self.assertEqual(good[0], "passed")
         self.assertEqual(state, "failed")
         self.assertIn("no module nvme-tpc", why)
 
@@ -65,13 +70,10 @@ class Kernels(unittest.TestCase):
             if module == "siw":
                 raise run.kernels.Unavailable("make is not installed")
 
-        (good, good_test), (bare, bare_test) = peer("good", "nvme-tcp"), peer("bare", "siw")
-        with mock.patch.object(run.kernels, "kernel"), mock.patch.object(run.left_out, "provide", provide), \
-                mock.patch.object(run, "run_in_guest",
-                                  lambda _, tests, *more: dict.fromkeys(tests, ("passed", "", 1))):
-            verdicts = self.run_all({"good": good, "bare": bare}, [good_test, bare_test])
-        self.assertEqual(verdicts[good_test, "Linux 6.1"][0], "passed")
-        self.assertEqual(verdicts[bare_test, "Linux 6.1"], ("skipped", "make is not installed", 0))
+        good, bare = self.run_both(run.left_out, "provide", provide, peer("good", "nvme-tcp"),
+                                   peer("bare", "siw"))
+        self.assertEqual(good[0], "passed")
+        self.assertEqual(bare, ("skipped", "make is not installed", 0))
 
     def test_without_the_kernel_all_are_skipped(self):
         module, test = peer("good", "nvme-tcp")
