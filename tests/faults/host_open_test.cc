@@ -5,6 +5,7 @@
 
 #include <future>
 
+#include "lib/wire/fabrics/auth_secret.h"
 #include "tests/faults/host_fault_support.h"
 
 namespace netstor::faults {
@@ -153,6 +154,30 @@ TEST_F(HostOpenFault, ConnectThatWantsAuthentication) {
                 encode(ConnectAccepted{.cntlid = 1, .authentication_transaction_required = true}));
   });
   expect_not_open(try_open(), ErrorKind::permission_denied, "host_secret is empty");
+}
+TEST_F(HostOpenFault, GoneInsteadOfAVerdictOnTheHost) {
+  target.on_command([](Peer& peer, const Command& command) {
+    if (!command.is_fabrics()) return false;
+    switch (command.fabrics_type()) {
+      case FabricsType::connect:
+        peer.answer(command, {},
+                    encode(ConnectAccepted{.cntlid = 1, .authentication_transaction_required = true}));
+        return true;
+      case FabricsType::authentication_send:
+        peer.answer(command);
+        return true;
+      case FabricsType::authentication_receive:
+        peer.close();
+        return true;
+      default:
+        return false;
+    }
+  });
+  VolumeOptions known = options();
+  AuthSecret secret;
+  secret.size = 32;
+  known.host_secret = format_auth_secret(secret);
+  expect_not_open(try_open(known), ErrorKind::disconnected, "no verdict on host");
 }
 TEST_F(HostOpenFault, QueueOfAnotherController) {
   instead(fabrics(FabricsType::connect, true), [](Peer& peer, const Command& command) {

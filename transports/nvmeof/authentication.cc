@@ -27,8 +27,12 @@ Task<void> receive(Connection& connection, const Target& target, std::vector<std
                            nvme::make_auth_transfer(FabricsType::authentication_receive, 0,
                                                     {.bytes = nvme::kAuthMessageBytesMax}, {}),
                            target.options.connect_timeout, *message, nvme::Transfer::from_controller, false);
-  NETSTOR_CHECK(co_await std::move(receiving));
-  co_return ok();
+  auto received = co_await std::move(receiving);
+  if (received) co_return ok();
+  Error error = std::move(received).error();
+  if (error.kind() != ErrorKind::disconnected) co_return error;
+  // Some break off right behind their refusal, which then may not have left (nvmet).
+  co_return std::move(error).with_context("authentication: no verdict on host " + target.host.nqn);
 }
 
 Result<nvme::AuthSecrets> secrets_of(const VolumeOptions& options) {
