@@ -15,6 +15,9 @@ PEER = lab.Peer("NVMe disk of QEMU's", "disk", modules=("nvme",), nvme_disks_mib
 
 class DiskCase(lab.Case):
     serial = "netstor0"
+    # The emulated disk has not done what the kernel gave it: seen once, behind a reset. Nothing above the
+    # kernel brings that about (what netstor forgot to poll for is "completion polled"): it is outlived.
+    expects = (r"I/O \d+ .*QID [1-9]\d* timeout, (aborting|reset controller)",)
 
     def setUp(self):
         super().setUp()
@@ -84,7 +87,7 @@ class Block(DiskCase):
 
 
 class Passthrough(DiskCase):
-    expects = ("Ignoring bogus Namespace Identifiers",)  # QEMU 7.2's
+    expects = (*DiskCase.expects, "Ignoring bogus Namespace Identifiers")  # QEMU 7.2's
 
     @property
     def uri(self):
