@@ -136,6 +136,27 @@ TEST_F(RdmaTargetQueueTest, PullsTheDataOfAConnectThatHasAKey) {
   EXPECT_TRUE(owner.out.empty());
 }
 
+// However late its data would be here.
+TEST_F(RdmaTargetQueueTest, RefusesASecondConnectWhileTheDataOfTheFirstIsPulled) {
+  Command command = make_connect(9, {.qid = 1, .sqsize = 3}, {});
+  command.set_sgl(keyed_data_block(kAddress, kConnectDataBytes, kKey));
+  ASSERT_TRUE(feed(command));
+  command.set_cid(10);
+  ASSERT_TRUE(feed(command));
+  TargetWork first;
+  ASSERT_TRUE(queue.next(first));
+  ASSERT_EQ(first.kind, TargetWork::Kind::pull);
+  ASSERT_EQ(first.request->command.cid(), 9);
+  EXPECT_EQ(answer_of(10).status, refused(GenericStatus::command_sequence_error));
+  encode(ConnectData{.subnqn = NqnField(kSubsystemNqn), .hostnqn = NqnField(kHostNqn)},
+         std::span<std::byte, kConnectDataBytes>(static_cast<std::byte*>(first.request->pieces[0].iov_base),
+                                                 kConnectDataBytes));
+  queue.pulled(*first.request);
+  EXPECT_TRUE(queue.connected());
+  EXPECT_TRUE(answer_of(9).status.ok());
+  EXPECT_TRUE(owner.executed.empty());
+}
+
 TEST_F(RdmaTargetQueueTest, PushesAReadAndEndsItsKey) {
   connect();
   ASSERT_TRUE(feed(io(IoOpcode::read, 5, keyed_data_block(kAddress, kBlock, kKey, true))));

@@ -55,8 +55,12 @@ Status TargetCore::judge(TargetRequest& request, std::uint32_t capsule_bytes) {
   if (!request.tracked) return refused(GenericStatus::command_id_conflict);
   ids_.set(cid);
   if (phase_ != Phase::connected) [[unlikely]] {
-    const Status status = judge_early(request);
-    return status.ok() ? check_transfer(request, capsule_bytes) : status;
+    Status status = judge_early(request);
+    if (status.ok()) status = check_transfer(request, capsule_bytes);
+    // From here on, not when its data is here: a second one would be carried out by the queue that the first
+    // has made.
+    if (status.ok()) connecting_ = true;
+    return status;
   }
   // Commands have no PRPs over fabrics.
   Status status = refused(GenericStatus::invalid_field);
@@ -173,7 +177,6 @@ void TargetCore::fail_pair_of(TargetRequest& request) {
 
 void TargetCore::data_is_here(TargetRequest& request) {
   if (phase_ == Phase::unconnected) [[unlikely]] {
-    connecting_ = true;
     request.state = RequestState::executing;
     NETSTOR_ASSERT(request.in_place.size() >= kConnectDataBytes);
     const ConnectData data = decode_connect_data(request.in_place.first<kConnectDataBytes>());
@@ -190,6 +193,7 @@ void TargetCore::data_is_here(TargetRequest& request) {
 }
 
 void TargetCore::run(TargetRequest& request) {
+  NETSTOR_ASSERT((request.slot & kEarlySlot) == 0);
   request.state = RequestState::executing;
   owner_.execute(request);
 }
