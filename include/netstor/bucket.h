@@ -96,15 +96,17 @@ enum class ChecksumAlgorithm : std::uint8_t { none, crc32, crc32c, crc64nvme, sh
 /// Whether payload goes by RDMA, straight between the service's card and the caller's memory, where both
 /// sides can (docs/formats/s3-rdma.md; netstord --s3-listen-rdma). Then Metrics::rdma_requests counts.
 enum class RdmaUse : std::uint8_t {
-  /// Over http://, without a proxy, of rdma_from_bytes and more in one piece; otherwise by HTTP. No signature
-  /// covers a payload that goes by RDMA, and PayloadSigning::always keeps it to HTTP; with a `checksum` it is
-  /// compared where it is stored.
+  /// Over http://, without a proxy, of rdma_from_bytes and more in one piece, not `anonymous`; otherwise by
+  /// HTTP, without a word but in traces and Bucket::path(). No signature covers a payload that goes by RDMA,
+  /// and PayloadSigning::always keeps it to HTTP; with a `checksum` it is compared where it is stored.
   automatic,
   never,
-  /// What automatic would send by RDMA, over https:// too (RDMA does not encrypt), or an error that says why
-  /// not: `unsupported` at once, but for what passes (no resources, a time-out, nobody there), which is tried
-  /// again as other lost connections are; and what any request may be answered (no rights, ended credentials,
-  /// another place) means what it does there.
+  /// Every payload of rdma_from_bytes and more, over https:// too (RDMA does not encrypt), or an error that
+  /// says why not: `unsupported` at once (several pieces, a proxy, no device, a service without), but for
+  /// what
+  /// passes (no resources, a time-out, nobody there), which is tried again as other lost connections are; and
+  /// what any request may be answered (no rights, ended credentials, another place) means what it does there.
+  /// Smaller payloads go by HTTP. Not with `anonymous` or PayloadSigning::always.
   required,
 };
 
@@ -148,7 +150,8 @@ struct BucketOptions {
   bool requester_pays = false;
 
   /// Memory that is not registered (Runtime::register_memory) is so for as long as each request lasts. A
-  /// service that declines is not asked again for a minute. What goes by RDMA is silent until it is there:
+  /// service that declines, or whose RDMA cannot be reached, is not asked again for a minute (by each shard).
+  /// What goes by RDMA is silent until it is there:
   /// first_byte_timeout is for a whole part then.
   RdmaUse rdma = RdmaUse::automatic;
   /// Objects and parts below go by HTTP, which costs fewer steps. From 1.

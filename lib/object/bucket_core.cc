@@ -20,6 +20,10 @@ Result<void> check(const BucketOptions& options) {
     return invalid("part_bytes must be 5 MiB to 5 GiB");
   }
   if (options.rdma_from_bytes < 1) return invalid("rdma_from_bytes must be at least 1");
+  if (options.rdma == RdmaUse::required && options.anonymous)
+    return invalid("rdma: required needs credentials, and anonymous has none");
+  if (options.rdma == RdmaUse::required && options.payload_signing == PayloadSigning::always)
+    return invalid("rdma: required leaves payloads unsigned, and payload_signing: always does not");
   if (options.parallel < 1 || options.parallel > 64) return invalid("parallel must be 1 to 64");
   if (options.memory_limit_bytes < (1u << 20)) return invalid("memory_limit_bytes must be at least 1 MiB");
   if (!timeout(options.connect_timeout)) return invalid("connect_timeout: 1 ms to 10 min");

@@ -42,7 +42,8 @@ std::unique_ptr<tls::Session> Pool::make_session() {
 }
 
 std::optional<std::string_view> Pool::rdma_obstacle() {
-  if (options_.rdma == RdmaUse::never || options_.anonymous) return "it is not asked for";
+  if (options_.rdma == RdmaUse::never) return "it is not asked for";
+  if (options_.anonymous) return "nobody gets a session without credentials";
   // The session is of one connection from end to end.
   if (endpoint_.proxy) return "there is a proxy on the way";
   if (endpoint_.tls && options_.rdma == RdmaUse::automatic)

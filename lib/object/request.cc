@@ -110,8 +110,7 @@ Result<void> Request::use_rdma(std::span<const iovec> pieces, bool writable) {
   if (options.rdma == RdmaUse::never || bytes < options.rdma_from_bytes) return {};
   auto obstacle = pool_->rdma_obstacle();
   const bool to_be_signed = !writable && options.payload_signing == PayloadSigning::always;
-  if (!obstacle && to_be_signed && options.rdma == RdmaUse::automatic)
-    obstacle = "a payload that goes by RDMA is not signed";
+  if (!obstacle && to_be_signed) obstacle = "a payload that goes by RDMA is not signed";
   if (!obstacle && pieces.size() != 1) obstacle = "the memory is in several pieces";
   if (!obstacle) {
     remote = pieces[0];

@@ -57,6 +57,11 @@ class BucketRdma : public testing::Test {
     service_.answer(std::move(text));
     ++scripted_;
   }
+  /// To the next one who shows a token.
+  void answer_token(std::string text) {
+    service_.answer(std::move(text));
+    ++scripted_tokens_;
+  }
   static void expect_text(const Error& error, std::initializer_list<const char*> words) {
     for (const char* const each : words) EXPECT_NE(error.text().find(each), std::string::npos) << error;
   }
@@ -81,6 +86,11 @@ class BucketRdma : public testing::Test {
       if (!offers_) return answer("501 Not Implemented", "");
       const s3::RdmaOffer offer{.port = 9001, .seconds = 10, .bytes_max = 1 << 20, .host = "10.0.0.1"};
       return answer("200 OK", "x-netstor-rdma-session: " + encode(offer) + "\r\n");
+    }
+    if (const unsigned scripted = scripted_tokens_.load();
+        scripted != 0 && request.find("\r\nx-amz-rdma-token: ") != std::string::npos) {
+      scripted_tokens_ = scripted - 1;
+      return "";
     }
     if (request.starts_with("PUT ")) return reply_to_put(request);
     const std::string range = "content-range: bytes 0-99/100\r\netag: \"e\"\r\n";
@@ -116,6 +126,7 @@ class BucketRdma : public testing::Test {
   std::atomic<unsigned> sessions_asked_{0};
   std::atomic<unsigned> busy_{0};
   std::atomic<unsigned> scripted_{0};
+  std::atomic<unsigned> scripted_tokens_{0};
   std::atomic<unsigned> loses_{0};
   std::atomic<unsigned> declines_{0};
   std::atomic<unsigned> breaks_{0};  // transfers of a PUT

@@ -44,6 +44,17 @@ TEST_F(BucketRdmaPath, PathSaysThatItIsNotOffered) {
   EXPECT_EQ(card_.connects, 0u);
 }
 
+TEST_F(BucketRdmaPath, PathSaysThatNobodyGetsASession) {
+  options_.credentials.reset();
+  options_.anonymous = true;
+  open(RdmaUse::automatic);
+  const auto path = bucket_.path().get();
+  ASSERT_TRUE(path) << path.error();
+  EXPECT_FALSE(path->rdma);
+  EXPECT_NE(path->rdma_obstacle.find("without credentials"), std::string::npos) << path->rdma_obstacle;
+  EXPECT_EQ(sessions_asked_, 0u);
+}
+
 TEST_F(BucketRdmaPath, PathOfALiveSessionAsksForNone) {
   open(RdmaUse::automatic);
   ASSERT_TRUE(get().get());

@@ -272,6 +272,57 @@ TEST_F(BucketRdma, AutomaticGoesByHttpAndAsksNoMoreForAWhile) {
 }
 
 // What the endpoint says of a transfer that failed it says of nothing that it may have stored.
+TEST_F(BucketRdma, AnswersThatDoNotSayWhatWasMovedAreNotBelieved) {
+  open(RdmaUse::automatic);
+  for (const std::string& wrong :
+       {answer("206 Partial Content", "x-amz-rdma-reply: 206\r\n"),
+        answer("206 Partial Content", "x-amz-rdma-reply: 206\r\nx-amz-rdma-bytes-transferred: 101\r\n"),
+        answer("206 Partial Content", "x-amz-rdma-reply: 206\r\nx-amz-rdma-bytes-transferred: 3\r\n",
+               "abc")}) {
+    answer_token(wrong);
+    const auto read = get().get();
+    ASSERT_FALSE(read) << wrong;
+    EXPECT_EQ(read.error().kind(), ErrorKind::protocol) << read.error();
+    expect_text(read.error(), {"did not say what it moved by RDMA"});
+  }
+  EXPECT_EQ(runtime_.metrics().rdma_requests, 0u);
+}
+
+// Whoever does not know tokens answers as if there were none: it has stored an empty object.
+TEST_F(BucketRdma, PutWhoseTokenWasOverlookedMayHaveHappened) {
+  open(RdmaUse::automatic);
+  answer_token(answer("200 OK", "etag: \"e\"\r\n"));
+  const auto put = bucket_.put("key", into_.bytes().first(kBytes)).get();
+  ASSERT_FALSE(put);
+  EXPECT_EQ(put.error().kind(), ErrorKind::protocol) << put.error();
+  EXPECT_EQ(put.error().effect(), Effect::unknown) << put.error();
+}
+
+TEST_F(BucketRdma, GetWhoseTokenWasOverlookedCameByHttp) {
+  open(RdmaUse::automatic);
+  answer_token(answer("206 Partial Content", "content-range: bytes 0-99/100\r\n", std::string(kBytes, 'h')));
+  const auto read = get().get();
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_EQ(read->bytes, kBytes);
+  EXPECT_EQ(into_.bytes()[kBytes - 1], std::byte{'h'});
+  EXPECT_EQ(runtime_.metrics().rdma_requests, 0u);
+}
+
+TEST_F(BucketRdma, RequiredGoesWithNothingThatForbidsIt) {
+  options_.rdma = RdmaUse::required;
+  BucketOptions anonymous = options_;
+  anonymous.credentials.reset();
+  anonymous.anonymous = true;
+  BucketOptions signing = options_;
+  signing.payload_signing = PayloadSigning::always;
+  for (const BucketOptions& each : {anonymous, signing}) {
+    const auto opened = Bucket::open(runtime_, "s3://samples", each).get();
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().kind(), ErrorKind::invalid_argument);
+    expect_text(opened.error(), {"BucketOptions::rdma: required"});
+  }
+}
+
 TEST_F(BucketRdma, TransfersThatFailHaveChangedNothing) {
   breaks_ = 1;
   open(RdmaUse::automatic);

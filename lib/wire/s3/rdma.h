@@ -29,7 +29,7 @@ using RdmaId = std::array<std::byte, 16>;
 struct RdmaToken {
   RdmaId session{};
   std::uint64_t sequence = 0;
-  std::uint64_t expires_ms = 0;  // since the session began
+  std::uint64_t expires_ms = 0;  // since the RDMA connection was accepted
   std::uint64_t address = 0;
   std::uint64_t length = 0;
   std::uint32_t key = 0;
