@@ -208,6 +208,9 @@ class Manager {
   // All with the lock held. manager_volumes.cc:
   ServedVolume* find_volume(std::string_view name);
   ServedVolume* volume_with(std::string_view uuid);
+  /// One that may be changed. `field`: of the call, for the error.
+  Result<ServedVolume*> need_volume(std::string_view field, const std::string& name);
+  Result<void> check_staying(std::string_view field, const ServedVolume& volume) const;
   VolumeView view_of(const ServedVolume& volume) const;
   void publish_records();
   Result<VolumeView> make_volume(const store::VolumeSpec& spec);

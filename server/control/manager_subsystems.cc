@@ -198,6 +198,7 @@ Result<void> Manager::delete_subsystem(const std::string& nqn, bool force) {
   NETSTOR_CHECK_RETURN(check_unused({nqn}, "nqn: subsystem " + nqn, force));
   // First the volume loses its own: otherwise it would come back, with its door open, after a crash.
   if (const ServedVolume* const owner = owner_of(nqn)) {
+    NETSTOR_CHECK_RETURN(check_staying("nqn", *owner));
     NETSTOR_CHECK_RETURN(control_->prepare());
     ServedVolume* const volume = find_volume(owner->record.identity.name);
     NETSTOR_TRY_RETURN(volume->record, state_.set_own_subsystem(volume->record.identity.name, false));
@@ -212,8 +213,7 @@ Result<SubsystemView> Manager::attach(const std::string& nqn, const std::string&
   if (nsid > kNamespacesMax)
     return field("nsid", std::to_string(nsid) + ": expected 1 to " + std::to_string(kNamespacesMax) +
                              ", or 0 for the lowest free one");
-  ServedVolume* const volume = find_volume(name);
-  if (volume == nullptr) return Error(ErrorKind::not_found, "volume: there is no volume '" + name + "'");
+  NETSTOR_TRY_RETURN(ServedVolume* const volume, need_volume("volume", name));
   const std::string uuid = store::uuid_text(volume->record.identity.uuid);
   for (const auto& [taken, of] : record.volumes) {
     if (of == uuid && (nsid == 0 || nsid == taken)) return view_of(nqn, record);

@@ -77,6 +77,21 @@ ServedVolume* Manager::volume_with(std::string_view uuid) {
   return found == volumes_.end() ? nullptr : &*found;
 }
 
+// What is stored in such a one goes with it, at the next start if not before.
+Result<void> Manager::check_staying(std::string_view field, const ServedVolume& volume) const {
+  const std::string& name = volume.record.identity.name;
+  if (!volume.unmade && state_.find(name) != nullptr) return ok();
+  return in_use(std::string(field) + ": volume '" + name + "' is being removed: delete it again, to its end");
+}
+
+Result<ServedVolume*> Manager::need_volume(std::string_view field, const std::string& name) {
+  ServedVolume* const volume = find_volume(name);
+  if (volume == nullptr)
+    return Error(ErrorKind::not_found, std::string(field) + ": there is no volume '" + name + "'");
+  NETSTOR_CHECK_RETURN(check_staying(field, *volume));
+  return volume;
+}
+
 VolumeView Manager::view_of(const ServedVolume& volume) const {
   VolumeView view{.record = volume.record, .used_bytes = 0, .attachments = {}};
   struct stat facts {};
@@ -136,8 +151,7 @@ Result<VolumeView> Manager::create_volume(const VolumeRequest& request) {
   const store::VolumeSpec& spec = request.spec;
   NETSTOR_CHECK_RETURN(check(spec));
   if (const ServedVolume* const there = find_volume(spec.name)) {
-    if (there->unmade || state_.find(spec.name) == nullptr)
-      return in_use("name: volume '" + spec.name + "' is being removed: delete it again, to its end");
+    NETSTOR_CHECK_RETURN(check_staying("name", *there));
     NETSTOR_CHECK_RETURN(agrees(spec, there->record));
     return view_of(*there);
   }
@@ -194,8 +208,7 @@ std::vector<std::string> Manager::sync() {
 Result<VolumeView> Manager::resize_volume(const std::string& name, std::uint64_t size_bytes,
                                           bool overcommit) {
   const std::lock_guard lock(mutex_);
-  ServedVolume* const volume = find_volume(name);
-  if (volume == nullptr) return Error(ErrorKind::not_found, "name: there is no volume '" + name + "'");
+  NETSTOR_TRY_RETURN(ServedVolume* const volume, need_volume("name", name));
   const std::uint64_t before = volume->record.size_bytes;
   NETSTOR_CHECK_RETURN(check_size(size_bytes, volume->record.block_bytes));
   if (size_bytes == before) return view_of(*volume);
@@ -224,10 +237,7 @@ Result<VolumeView> Manager::rename_volume(const std::string& name, const std::st
   const std::lock_guard lock(mutex_);
   if (auto good = store::check_volume_name(new_name); !good)
     return std::move(good).error().with_context("new_name");
-  ServedVolume* const volume = find_volume(name);
-  if (volume == nullptr) {
-    return Error(ErrorKind::not_found, "name: there is no volume '" + name + "'");
-  }
+  NETSTOR_TRY_RETURN(ServedVolume* const volume, need_volume("name", name));
   if (name == new_name) return view_of(*volume);
   if (find_volume(new_name) != nullptr)
     return Error(ErrorKind::already_exists, "new_name: there is a volume '" + new_name + "' already");
