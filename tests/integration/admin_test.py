@@ -232,6 +232,19 @@ class Access(Case):
         self.ok(server, "subsystem", "detach", db, "1")
         self.refuse(self.tool("info", server.uri(db), "--host-nqn", HOST), 1)
 
+    def test_hints_name_the_secret_that_is_wrong(self):
+        server = self.start()
+        info = ("info", server.uri(f"{NQN}:default"), "--host-nqn", HOST)
+        secret, own, wrong = (self.secret_file(name, dhchap_secret(name))
+                              for name in ("secret", "own", "wrong"))
+        self.ok(server, "host", "set-key", HOST, "--secret", secret, "--controller-secret", own)
+        self.succeed(self.tool(*info, "--host-secret", secret, "--controller-secret", own))
+        said = self.refuse(self.tool(*info), 1, "--host-secret is empty")
+        self.assertNotIn("hint: ", said)
+        self.refuse(self.tool(*info, "--host-secret", wrong), 1, "hint: has the server this --host-secret")
+        self.refuse(self.tool(*info, "--host-secret", secret, "--controller-secret", wrong), 1,
+                    "hint: is --controller-secret the one")
+
     def test_keys_that_are_over_open_nothing_until_they_are_renewed(self):
         server = self.start()
         own = f"{NQN}:default"

@@ -17,12 +17,19 @@ constexpr std::string_view kUsageMark = "\n\x02";
 constexpr std::string_view kSecretAdvice =
     "has the server this --host-secret for this --host-nqn? Its log may say more";
 
+std::string_view advice_on_secrets(const std::string& text) {
+  if (text.find("is empty") != std::string::npos) return {};  // the text has it
+  if (text.find("the controller was not believed") == std::string::npos) return kSecretAdvice;
+  if (text.find("the secret is not") == std::string::npos) return {};
+  return "is --controller-secret the one that the server has?";
+}
+
 std::string_view advice(const Error& error) {
   const bool system = error.origin() == Origin::system;
   const bool authenticating = error.text().find("authentication: ") != std::string::npos;
   switch (error.kind()) {
     case ErrorKind::disconnected:
-      if (authenticating) return kSecretAdvice;
+      if (authenticating) return advice_on_secrets(error.text());
       if (system && error.native() != ECONNREFUSED) return "is the host reachable, and the address right?";
       return "is netstord running there, on this port? `netstord` starts one on 127.0.0.1:4420";
     case ErrorKind::timed_out:
@@ -37,7 +44,7 @@ std::string_view advice(const Error& error) {
     case ErrorKind::permission_denied:
       if (error.text().find("nvme:///") != std::string::npos)
         return "try it as root, or from Linux 6.2 on give the device to your group";
-      if (authenticating) return kSecretAdvice;
+      if (authenticating) return advice_on_secrets(error.text());
       if (system) return "who owns the file, and is it writable?";
       return "does the server allow this host (its NQN), and is the volume writable?";
     case ErrorKind::no_space:
