@@ -294,7 +294,8 @@ class Objects(Case):
                 self.refuse(netstor("cp", uri, back), 1, *said)
                 self.assertFalse(back.exists())
                 back.write_bytes(b"older")
-                self.refuse(netstor("cp", uri, back, "--force"), 1, *said, f"{back} was left empty")
+                self.refuse(netstor("cp", uri, back, "--force"), 1, *said, f"; {back} was left empty\n",
+                            "hint: the bytes are wrong")
                 self.assertEqual(back.read_bytes(), b"")
                 back.unlink()
                 folder = self.folder / name

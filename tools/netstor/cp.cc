@@ -382,7 +382,7 @@ Result<void> run(Arguments arguments) {
       ::unlink(arguments.to.c_str());
     } else if (ends.sink_file.regular) {
       const bool emptied = ::ftruncate(ends.sink_file.file.fd(), 0) == 0;
-      return with_hint(report.error(),
+      return with_note(report.error(),
                        arguments.to + (emptied ? " was left empty" : " holds what came so far"));
     }
     return report.error();

@@ -74,11 +74,22 @@ std::size_t distance(std::string_view left, std::string_view right) {
   return row.back();
 }
 
+Error reworded(const Error& error, std::string text) {
+  return Error(error.kind(), std::move(text), error.effect(), error.origin(), error.native())
+      .with_answer(std::string(error.code()), std::string(error.request_id()));
+}
+
 }  // namespace
 
 Error with_hint(Error error, std::string_view hint) {
-  return {error.kind(), error.text() + std::string(kHintMark) + std::string(hint), error.effect(),
-          error.origin(), error.native()};
+  const std::string text = error.text().substr(0, error.text().find(kHintMark));
+  return reworded(error, text + std::string(kHintMark) + std::string(hint));
+}
+
+Error with_note(const Error& error, std::string_view note) {
+  std::string text = error.text();
+  text.insert(plain_text(error).size(), "; " + std::string(note));
+  return reworded(error, std::move(text));
 }
 
 bool has_hint(const Error& error) { return error.text().find(kHintMark) != std::string::npos; }

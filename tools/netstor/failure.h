@@ -14,8 +14,10 @@ namespace netstor::tool {
 /// The exit codes; `netstor --help` documents them.
 enum Exit : int { kDone = 0, kFailed = 1, kUsage = 2 };
 
-/// The error with advice of its own, instead of the advice that its kind gets.
+/// The error with advice of its own, instead of what it has or its kind gets.
 Error with_hint(Error error, std::string_view hint);
+/// The error with "; NOTE" behind its text; its advice stays.
+Error with_note(const Error& error, std::string_view note);
 bool has_hint(const Error& error);
 /// The error's text without the tool's own additions.
 std::string plain_text(const Error& error);
