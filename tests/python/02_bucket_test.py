@@ -4,6 +4,7 @@
 import datetime
 import io
 import random
+import threading
 import unittest
 import urllib.request
 from unittest import mock
@@ -146,6 +147,40 @@ class Objects(support.Case):
             self.bucket.put("k", noise(100_000, seed=8), checksum=algorithm)
             with self.assertRaises(netstor.CompareFailed):
                 self.bucket.get_range("k", 0, 30_000, if_match=info.etag)
+
+    def test_check_is_refused_to_who_finishes_it_on_the_way(self):
+        self.bucket.put("k", b"", checksum="crc64nvme")
+        check = self.bucket.check(self.bucket.head("k"))
+
+        class Finishing:
+            def __dlpack_device__(self):
+                check.finish()
+                return (1, 0)
+
+            def __dlpack__(self):
+                return netstor.empty(10).__dlpack__()
+        with self.assertRaises(netstor.InvalidArgument):
+            check.update(Finishing())
+
+    def test_check_lets_other_threads_run_but_not_into_it(self):
+        self.bucket.put("k", b"k", checksum="sha256")
+        check = self.bucket.check(self.bucket.head("k"))
+        much, met = bytes(64 * MIB), threading.Event()
+
+        def sum_up():
+            for _ in range(100):
+                if not met.is_set():
+                    check.update(much)
+        thread = threading.Thread(target=sum_up)
+        thread.start()
+        while thread.is_alive() and not met.is_set():
+            try:
+                check.update(b"")
+            except netstor.InvalidArgument as refused:
+                self.assertIn("another thread", str(refused))
+                met.set()
+        thread.join()
+        self.assertTrue(met.is_set())
 
     def test_buckets(self):
         self.assertIn(self.bucket.name, [one.name for one in netstor.list_buckets()])
