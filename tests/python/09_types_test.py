@@ -81,6 +81,11 @@ class Stubs(unittest.TestCase):
                 self.assertEqual(isinstance(node, ast.AsyncFunctionDef), inspect.iscoroutinefunction(value),
                                  member)
 
+    def test_what_is_public_is_the_same(self):
+        lists = [ast.literal_eval(node.value) for node in self.tree.body
+                 if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"]
+        self.assertEqual(lists, [netstor.__all__])
+
     @unittest.skipUnless(MYPY, "no mypy (Debian: mypy)")
     def test_a_type_checker_tells_right_from_wrong(self):
         with tempfile.TemporaryDirectory() as folder:

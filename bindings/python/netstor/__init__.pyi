@@ -10,13 +10,13 @@ from typing import (Any, AsyncIterator, Callable, Dict, Iterable, Iterator, List
 from typing_extensions import Literal, TypedDict
 
 __all__ = [
-    "AlreadyExists", "Bucket", "BucketInfo", "Cancelled", "Closed", "CompareFailed", "DataCorrupt",
-    "DeviceError", "Disconnected", "DiscoveredSubsystem", "Error", "Exhausted", "InternalError",
-    "InvalidArgument", "Memory", "NoSpace", "NotFound", "ObjectInfo", "OutOfRange", "PermissionDenied",
-    "ProtocolError", "Reader", "RemoveFailure", "TimedOut", "Unsupported", "Upload", "UploadInfo",
-    "UploadedPart", "Volume", "VolumeInfo", "Writer", "__version__", "capabilities", "configure", "discover",
-    "discover_async", "empty", "list_buckets", "list_buckets_async", "metrics", "open_bucket",
-    "open_bucket_async", "open_volume", "open_volume_async",
+    "AlreadyExists", "Bucket", "BucketInfo", "BucketPath", "Cancelled", "Closed", "CompareFailed",
+    "DataCorrupt", "DeviceError", "Disconnected", "DiscoveredSubsystem", "Error", "Exhausted",
+    "InternalError", "InvalidArgument", "Memory", "NoSpace", "NotFound", "ObjectCheck", "ObjectInfo",
+    "OutOfRange", "PermissionDenied", "ProtocolError", "Reader", "RemoveFailure", "TimedOut", "Unsupported",
+    "Upload", "UploadInfo", "UploadedPart", "Volume", "VolumeInfo", "Writer", "__version__", "capabilities",
+    "configure", "discover", "discover_async", "empty", "list_buckets", "list_buckets_async", "metrics",
+    "open_bucket", "open_bucket_async", "open_volume", "open_volume_async",
 ]
 
 class _SupportsDlpack(Protocol):
