@@ -67,7 +67,7 @@ class Shard {
 };
 
 /// The shards of this process. Move-only; destroying it stops them: open volumes are closed, pending
-/// operations are answered with ErrorKind::cancelled, threads joined.
+/// operations are answered with ErrorKind::cancelled (with_deadline() then says timed_out), threads joined.
 class Runtime {
  public:
   /// Errors: invalid_argument (an option beyond its limit), unsupported (the driver asked for is refused

@@ -316,7 +316,8 @@ Task<T> limit(Future<T> future, Time deadline) {
 }  // namespace detail
 
 /// `future`'s result, or ErrorKind::timed_out when `limit` passes first: the work is then cancelled, and
-/// the answer comes when it has let go of its bytes, which cancelling makes soon. Shards only.
+/// the answer comes when it has let go of its bytes, which cancelling makes soon. The runtime's end is also
+/// the limit's. Shards only.
 template <class T>
 Future<T> with_deadline(Future<T> future, Duration limit) {
   return spawn(detail::limit(std::move(future), detail::current_loop->now() + limit));

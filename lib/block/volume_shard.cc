@@ -92,8 +92,9 @@ void VolumeShard::pump() noexcept {
     Fragment& fragment = *waiting_head_;
     unlink(fragment);
     if (path_ == Path::gone) {
-      // What was asked after the loss never left; what waited for a replay keeps what its loss said.
-      if (fragment.result.ok || fragment.result.kind != ErrorKind::disconnected) {
+      // What was asked after the loss never left; what waited for a replay keeps what its loss said, unless
+      // the volume's end is why there is none.
+      if (closed_ || fragment.result.ok || fragment.result.kind != ErrorKind::disconnected) {
         fragment.result = why_;
         fragment.result.effect = Effect::none;
       }
@@ -130,7 +131,8 @@ void VolumeShard::count(DeviceVerb verb, std::uint64_t length, bool succeeded) n
 
 Task<void> VolumeShard::open(std::optional<Ticket> share) {
   const auto ended_meanwhile = [this] {
-    return Error(ErrorKind::cancelled, "open " + core_.uri() + ": the volume was closed meanwhile");
+    const char* const why = closed_ ? ": the volume was closed meanwhile" : ": the runtime is ending";
+    return Error(ErrorKind::cancelled, "open " + core_.uri() + why);
   };
   if (closed_ || loop_.stopping()) co_return ended_meanwhile();
   const Uri& where = core_.parsed_uri();
@@ -255,7 +257,8 @@ void VolumeShard::hold_on() noexcept {
 }
 
 void VolumeShard::give_up() noexcept {
-  if (path_ != Path::down) return;
+  // The end of the runtime rings every alarm; what waits is answered when it closes the volume.
+  if (path_ != Path::down || loop_.stopping()) return;
   path_ = Path::gone;
   pump();
 }

@@ -246,5 +246,30 @@ TEST_F(HostLifeFault, RuntimeThatEndsWhileNothingIsAnswered) {
   volume = {};
 }
 
+TEST_F(HostLifeFault, RuntimeThatEndsWhileThePathIsLost) {
+  VolumeOptions patient = options();
+  patient.path_loss_timeout = seconds(20);
+  open(patient);
+  std::promise<void> comes_back;
+  on_io([](Peer& peer, const Command&) { peer.close(); });
+  target.on_hello([&, first = true](Peer&, const tcp::IcReq&) mutable {
+    if (std::exchange(first, false)) comes_back.set_value();
+    return true;
+  });
+  memory.assign(2 * kBytes, std::byte{1});
+  const auto half = [&](std::size_t at) { return MutableBytes(memory).subspan(at * kBytes, kBytes); };
+  Future<void> replayed = volume.read(kOffset, half(0));
+  comes_back.get_future().wait();
+  Future<void> never_sent = volume.read(kOffset, half(1));
+  Future<void> limited = runtime->shard(0).run_on(
+      [&] { return with_deadline(volume.write(kOffset, Bytes(half(1))), seconds(20)); });
+  runtime->metrics();  // asks the shard, and so comes behind them
+  runtime.reset();
+  EXPECT_EQ(replayed.get().error().kind(), ErrorKind::cancelled);
+  EXPECT_EQ(never_sent.get().error().kind(), ErrorKind::cancelled);
+  EXPECT_EQ(limited.get().error().kind(), ErrorKind::timed_out);
+  volume = {};
+}
+
 }  // namespace
 }  // namespace netstor::faults

@@ -354,9 +354,9 @@ class HostOpenCancelled : public HostOpenFault {
     reached.wait(false);
     return begun_to;
   }
-  void expect_cancelled(Future<Volume> future) {
+  void expect_cancelled(Future<Volume> future, const std::string& why = "") {
     const auto result = future.get();
-    expect_not_open(result, ErrorKind::cancelled, "");
+    expect_not_open(result, ErrorKind::cancelled, why);
   }
   void expect_cancel_and_stop() {
     auto first = opening();
@@ -365,7 +365,7 @@ class HostOpenCancelled : public HostOpenFault {
     reached = false;
     auto second = opening();
     runtime.reset();
-    expect_cancelled(std::move(second));
+    expect_cancelled(std::move(second), "the runtime is ending");
   }
   const std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
   std::atomic<bool> reached{false};
