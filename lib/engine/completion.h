@@ -9,8 +9,9 @@
 //
 // The coroutine goes on from the shard's run queue, never inside the driver.
 
-#include <netstor/detail/state.h>
 #include <netstor/ext/driver.h>
+
+#include "lib/engine/arrival.h"
 
 #include <coroutine>
 #include <utility>
@@ -38,37 +39,6 @@ class Completion : detail::Runnable {
   }
   std::coroutine_handle<> waiting_;
   bool done_ = false;
-};
-
-/// Something that happens once: arrived(). A cancel of the coroutine that awaits it calls `ask()`, which is
-/// to make it happen soon; perhaps more than once, and perhaps not at all, but not when it has happened.
-template <class Ask>
-class Arrival : detail::StateBase {
- public:
-  explicit Arrival(Ask ask) noexcept : ask_(std::move(ask)) {
-    on_cancel = [](detail::StateBase& self) noexcept { static_cast<Arrival&>(self).ask_(); };
-  }
-  void arrived() noexcept { become_ready(); }
-  /// Asks, unless it has arrived.
-  using detail::StateBase::cancel;
-
-  bool await_ready() const noexcept { return ready(); }
-  template <class P>
-  bool await_suspend(std::coroutine_handle<P> handle) noexcept {
-    scope_ = detail::scope_of(handle);
-    if (scope_ != nullptr) {
-      scope_->awaiting = this;
-      if (scope_->cancelled) cancel();
-    }
-    return await(handle);
-  }
-  void await_resume() noexcept {
-    if (scope_ != nullptr) scope_->awaiting = nullptr;
-  }
-
- private:
-  Ask ask_;
-  detail::CancelScope* scope_ = nullptr;
 };
 
 /// A Completion of an operation that can be stopped: by `ask()`, when the coroutine is cancelled.

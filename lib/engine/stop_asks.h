@@ -6,7 +6,7 @@
 //   CancellableCompletion opened(op, [&] { port->cancel_open(op); });
 //   const StopAsks stopping(loop, opened);
 
-#include "lib/engine/completion.h"
+#include "lib/engine/arrival.h"
 #include "lib/engine/shard_loop.h"
 
 namespace netstor::detail {

@@ -16,6 +16,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "lib/engine/completion.h"
 #include "lib/engine/stop_asks.h"
 
 namespace netstor {

@@ -4,7 +4,7 @@
 
 #include <netstor/task.h>
 
-#include "lib/engine/completion.h"
+#include "lib/engine/arrival.h"
 #include "transports/nvme_status.h"
 #include "transports/nvmeof/connection.h"
 #include "transports/nvmeof/port.h"
@@ -16,8 +16,8 @@ struct Answer {
   std::uint16_t sqhd = 0;
 };
 
-/// Of a controller that is not up nothing is wanted but its answers: who does not want this one any more does
-/// not want the connection.
+/// Of a controller that comes up or goes nothing is wanted but its answers: who does not want this one any
+/// more does not want the connection. One that serves must not lose it to a cancel: there, await it detached.
 struct GiveUp {
   Connection& connection;
   void operator()() const noexcept { connection.give_up(OpResult::failure(ErrorKind::cancelled)); }
