@@ -15,13 +15,13 @@ namespace {
 constexpr std::size_t kHeadBytesMost = 24 * 1024;
 constexpr std::size_t kTextBytesFirst = 4096;
 
-/// Answers to who asks for a session that say nothing of RDMA: of credentials, of the region, of another
-/// place.
+/// Answers to who asks for a session: of credentials, of the region, of another place.
 constexpr bool is_of_asker(unsigned status) {
   return status == 301 || status == 307 || status == 308 || status == 400 || status == 401 || status == 403;
 }
 // Of the moment.
 constexpr bool is_busy(unsigned status) { return status == 429 || (status >= 500 && status != 501); }
+constexpr bool says_nothing_of_rdma(unsigned status) { return is_of_asker(status) || is_busy(status); }
 
 }  // namespace
 
@@ -268,8 +268,7 @@ void Connection::take_answer() {
   if (stage_ == Stage::asking) {
     offer_ = head.status == 200 ? head.fields.value(s3::kRdmaSessionHeader) : std::string_view();
     offer_status_ = head.status;
-    const bool says_nothing_of_rdma = is_of_asker(head.status) || is_busy(head.status);
-    if (!says_nothing_of_rdma || !needs_session()) return client_.discard_body();
+    if (!says_nothing_of_rdma(head.status) || !needs_session()) return client_.discard_body();
   }
   exchange_->status = head.status;
   if (exchange_->is_traced()) exchange_->trace("connection", "answered", std::to_string(head.status));
@@ -451,19 +450,18 @@ void Connection::asked() {
   const auto offer = s3::decode_rdma_offer(std::exchange(offer_, {}));
   const std::string said = " (HTTP " + std::to_string(offer_status_) + " to who asks";
   // Who needs a session makes of an answer that says nothing of RDMA what any request does.
-  const bool busy = is_busy(offer_status_);
-  if ((busy || is_of_asker(offer_status_)) && needs_session()) return finish();
+  if (says_nothing_of_rdma(offer_status_) && needs_session()) return finish();
   // By HTTP the same one comes again. Others do not ask with every request: some services have such an answer
   // for all that they do not know.
   if (is_of_asker(offer_status_))
     return decline({.why = where() + " does not say whether it offers it" + said + ")"}, true);
-  if (busy) return decline({.why = where() + " is too busy to say whether it offers it" + said + ")"});
+  if (is_busy(offer_status_))
+    return decline({.why = where() + " is too busy to say whether it offers it" + said + ")"});
   if (!offer || !client_.reusable()) {
     const std::string hint = "; netstord does with --s3-listen-rdma)";
     return decline({.why = where() + " does not offer it" + said + hint}, true);
   }
   exchange_->rdma_offered = true;
-  exchange_->rdma_fresh = true;
   stage_ = Stage::joining;
   exchange_->trace("rdma", "connects", offer->host);
   RdmaSession::Owner& owner = *this;
@@ -505,6 +503,7 @@ void Connection::open_memory() {
 void Connection::rdma_opened() {
   exchange_->trace("rdma", "opened");
   exchange_->token_ = rdma_->token();
+  exchange_->first_token = rdma_->is_first_token();
   send_request();
 }
 

@@ -76,7 +76,7 @@ class Exchange {
   std::string text;            ///< body of an answer that had nowhere else to go
   std::uint64_t received = 0;  ///< bytes placed in `into`, or in `remote`
   unsigned rdma_reply = 0;     ///< what the answer says of the transfer; 0: nothing
-  bool rdma_fresh = false;     ///< the session that was to move the payload was asked for on the way
+  bool first_token = false;    ///< what the head showed was the first token of its session
   bool rdma_missing = false;   ///< failed: it was not sent for want of RDMA, which is required
   bool rdma_offered = false;   ///< the endpoint gave a session, now or before
   ErrorKind kind = ErrorKind::internal;
@@ -119,7 +119,7 @@ class Exchange {
     text.clear();
     received = 0;
     rdma_reply = 0;
-    rdma_fresh = false;
+    first_token = false;
     rdma_missing = false;
     rdma_offered = false;
     token_.clear();

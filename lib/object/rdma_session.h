@@ -59,6 +59,7 @@ class RdmaSession final : MessageObserver {
   /// Lets the endpoint into `memory`, registered for that time where it is not already; false: it cannot be.
   bool open(iovec memory, bool writable, Duration life);
   const std::string& token() const noexcept { return token_; }
+  bool is_first_token() const noexcept { return sequence_ == 1; }
   /// Memory is open, or on its way to be or to be no more.
   bool holds_memory() const noexcept { return holding_; }
   void release();

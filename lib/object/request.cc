@@ -140,7 +140,7 @@ Error Request::required_but(std::string_view obstacle) const {
 Task<void> Request::go_by_http(std::string_view reason) {
   remote = {};
   trace("bucket", "goes by http", reason);
-  if (rdma_reply == kRdmaDeclined && rdma_fresh) pool_->rdma_declined("the service declined it (HTTP 501)");
+  if (rdma_reply == kRdmaDeclined && first_token) pool_->rdma_declined("the service declined it (HTTP 501)");
   if (!before_http_) co_return ok();
   auto preparing = before_http_();
   co_return co_await std::move(preparing);
@@ -238,10 +238,9 @@ void Request::take_head(const http::ResponseHead& head) {
   asked_pause_ = pause_asked_for(head.fields.value("retry-after"));
 }
 
-// A session may be lost under its first token, too: of RDMA it is a word when the next one is as fresh.
-bool Request::may_do_by_new_session() {
-  if (rdma_reply != kRdmaDeclined) return false;
-  return !std::exchange(token_declined_, true) || session_forgotten();
+// A session may be lost under its first token, too: what the next one's is answered decides.
+bool Request::may_do_by_new_session() const noexcept {
+  return rdma_reply == kRdmaDeclined && (!token_declined_ || session_forgotten());
 }
 
 void Request::examine() {
@@ -257,6 +256,7 @@ void Request::examine() {
     }
     const s3::Meaning meaning = s3::meaning_of(status, body_.code);
     failure.retryable_answer = meaning.retryable || may_do_by_new_session();
+    token_declined_ = token_declined_ || rdma_reply == kRdmaDeclined;
     // Of the request itself nothing went out; or the endpoint's duty is that it has changed nothing.
     failure.refused = meaning.refused || !sent || rdma_reply >= 300;
     if (asked_pause_ > Duration::zero()) failure.asked_pause = asked_pause_;

@@ -86,7 +86,7 @@ class Request final : public Exchange {
   Pool& pool() noexcept { return *pool_; }
   /// After a try: the endpoint did nothing with the token of a session that it had given before, and may
   /// have lost since, of which this end need not have heard.
-  bool session_forgotten() const noexcept { return rdma_reply == kRdmaDeclined && !rdma_fresh; }
+  bool session_forgotten() const noexcept { return rdma_reply == kRdmaDeclined && !first_token; }
   /// After a try: it is to go by HTTP; not again by RDMA.
   bool rdma_declined() const noexcept {
     return !session_only &&
@@ -123,8 +123,7 @@ class Request final : public Exchange {
   std::string without_rdma() const;
 
   bool learn_region();
-  /// Of an answer, which is judged once.
-  bool may_do_by_new_session();
+  bool may_do_by_new_session() const noexcept;
 
   ObjectShard& shard_;
   Pool* pool_;
@@ -154,7 +153,7 @@ class Request final : public Exchange {
   Duration asked_pause_{};
   bool hidden_ = false;
   bool may_have_happened_ = false;  // of an earlier try, too
-  bool token_declined_ = false;     // in one of the tries
+  bool token_declined_ = false;     // in one of the tries that were judged
   unsigned tries_ = 0;
 };
 

@@ -67,6 +67,15 @@ TEST_F(BucketRdmaPath, PathOfALiveSessionAsksForNone) {
   EXPECT_EQ(sessions_asked_, 1u);
 }
 
+TEST_F(BucketRdmaPath, FirstTokenOfTheSessionThatAPathAskedForIsAWordAboutRdma) {
+  open(RdmaUse::automatic);
+  ASSERT_TRUE(bucket_.path().get());
+  declines_ = 8;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(get().get());
+  EXPECT_EQ(sessions_asked_, 1u);
+  EXPECT_EQ(declines_, 7u);
+}
+
 TEST_F(BucketRdmaPath, PathIsTriedAgainAfterWhatPasses) {
   busy_ = 1;
   open(RdmaUse::automatic);
