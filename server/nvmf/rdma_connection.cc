@@ -20,6 +20,7 @@ namespace {
 /// In-capsule data: enough for small writes. Each entry of each queue has a receive with room for it.
 constexpr std::uint32_t kInCapsuleMax = 4096;
 constexpr std::uint16_t kEntriesMax = 1024;
+constexpr std::uint16_t kAdminEntriesMax = 128;
 constexpr std::size_t kResponseRoom = 64;
 
 unsigned works_for(unsigned entries) { return kConnects + nvme::TargetCore::nodes(entries); }
@@ -29,7 +30,9 @@ std::optional<RdmaRejectReason> check(const MessageGreeting& greeting, nvme::Rdm
   if (greeting.length < nvme::kRdmaRequestBytes) return RdmaRejectReason::invalid_private_data_length;
   asked = nvme::decode_rdma_request(greeting.view().first<nvme::kRdmaRequestBytes>());
   if (asked.recfmt > 1) return RdmaRejectReason::invalid_recfmt;
-  if (asked.hsqsize == 0 || asked.hsqsize >= kEntriesMax) return RdmaRejectReason::invalid_hsqsize;
+  // Each entry's receive is laid out before it is known who asks.
+  const std::uint16_t entries_max = asked.qid == 0 ? kAdminEntriesMax : kEntriesMax;
+  if (asked.hsqsize == 0 || asked.hsqsize >= entries_max) return RdmaRejectReason::invalid_hsqsize;
   if (asked.hrqsize == 0) return RdmaRejectReason::invalid_hrqsize;
   return std::nullopt;
 }
@@ -181,7 +184,11 @@ void RdmaConnection::answer(const TargetWork& work) {
       mine.registered = {static_cast<std::byte*>(request.pieces[0].iov_base), request.pieces[0].iov_len};
       static_cast<void>(port_.register_memory(mine.registered));  // whether it did is asked next
     }
-    if (!link_->reaches(request.pieces, request.piece_count)) return end();
+    if (!link_->reaches(request.pieces, request.piece_count)) {
+      // Or who comes next would be refused, since not all that is registered could be.
+      if (!mine.registered.empty()) port_.forget_memory(std::exchange(mine.registered, {}));
+      return end();
+    }
     mine.transfer.verb = MessageOp::Verb::write;
     mine.transfer.prompt = false;
     mine.transfer.pieces = request.pieces;
