@@ -138,21 +138,50 @@ TEST_P(MessageLinks, BreakOverAMessageLongerThanTheReceive) {
 }
 
 TEST_P(MessageLinks, LiveWithoutOneAnother) {
-  connect();
+  ASSERT_NO_FATAL_FAILURE(connect_two());
   End &third = ends_[2], &fourth = ends_[3];
-  std::swap(near_.link, third.link);
-  std::swap(far_.link, fourth.link);
-  linked(third).observe(third.ear);
-  third.ear.link = third.link.get();
-  linked(fourth).observe(fourth.ear);
-  fourth.ear.link = fourth.link.get();
-  listener_->close();
-  connect();
   close(near_);
   ASSERT_TRUE(wait([&] { return far_.ear.lost == 1; }));
   submit(*third.link, Verb::send, third.bytes(64));
   EXPECT_TRUE(wait([&] { return fourth.ear.messages.size() == 1; }));
   EXPECT_EQ(fourth.ear.lost + third.ear.lost, 0U);
+}
+
+// A peer that sends more than it may has taken what was laid out for others. With its link it is laid out
+// again, though none of the others has anything to send.
+TEST_P(MessageLinks, LaySharedReceivesOutAgainWhenALinkEnds) {
+  if (!site().shares_receives()) GTEST_SKIP() << "here each link has receives of its own";
+  ASSERT_NO_FATAL_FAILURE(connect_two());
+  far_.ear.gives_back = false;
+  ASSERT_TRUE(wait([&] {
+    while (near_.ear.lost == 0 && near().room() != 0) submit(near(), Verb::send, near_.bytes(16));
+    return near_.ear.lost == 1;
+  }));
+  close(far_);
+  site().turns(5);
+  submit(*ends_[2].link, Verb::send, ends_[2].bytes(64));
+  EXPECT_TRUE(wait([&] { return ends_[3].ear.messages.size() == 1; }));
+}
+
+// However many have ended with a message on its way, whose receives may not have come back. Of one packet:
+// Soft-RoCE (6.12) falls over the second one of a message to an end that has gone meanwhile.
+TEST_P(MessageLinks, HaveAllTheirReceivesAfterManyHaveEnded) {
+  ASSERT_NO_FATAL_FAILURE(connect_two());
+  for (unsigned i = 0; i < 70; ++i) {
+    submit(near(), Verb::send, near_.bytes(64));
+    port(0).flush();
+    close(far_);
+    close(near_);
+    ASSERT_NO_FATAL_FAILURE(connect_again());
+  }
+  far_.ear.messages.clear();
+  far_.ear.gives_back = ends_[3].ear.gives_back = false;
+  for (unsigned i = 0; i < kReceives; ++i) {
+    submit(near(), Verb::send, near_.bytes(64));
+    submit(*ends_[2].link, Verb::send, ends_[2].bytes(64));
+  }
+  EXPECT_TRUE(wait(
+      [&] { return far_.ear.messages.size() == kReceives && ends_[3].ear.messages.size() == kReceives; }));
 }
 
 // ---- Connections.

@@ -159,6 +159,19 @@ class MessageLinks : public Conformance {
     near_.link = std::move(made.link);
     if (observed) observe(near_);
   }
+  /// Two links: of ends_[2] with ends_[3], and of near_ with far_.
+  void connect_two() {
+    ASSERT_NO_FATAL_FAILURE(connect());
+    for (unsigned i = 0; i < 2; ++i) {
+      std::swap(ends_[i].link, ends_[i + 2].link);
+      observe(ends_[i + 2]);
+    }
+    connect_again();
+  }
+  void connect_again() {
+    listener_->close();
+    connect();
+  }
   static void observe(End& end) {
     end.ear.link = end.link.get();
     end.link->observe(end.ear);
@@ -168,6 +181,9 @@ class MessageLinks : public Conformance {
     end.link->close(closed);
     EXPECT_EQ(closed.completions, 0U) << "completed inside close()";
     EXPECT_TRUE(wait([&] { return closed.done(); }));
+    if (!end.ear.gives_back) {
+      for (const Ear::Message& each : end.ear.messages) end.link->give_back(each.receive);
+    }
     end.link.reset();
   }
   /// A test whose connect() failed goes on to here, and must not take the others with it.

@@ -15,11 +15,12 @@ namespace netstor::rdma {
 namespace {
 
 constexpr int kCompletionsFirst = 1024;
-constexpr int kCompletionsFixed = 65536;        // of soft-iWARP, which enlarges no queue
-constexpr std::uint32_t kSoftRoce = 0xFFFFFF;   // as vendor
-constexpr std::uint64_t kReceive = 1ull << 63;  // in a work request's number, as RdmaLink has it
+constexpr int kCompletionsFixed = 65536;       // of soft-iWARP, which enlarges no queue
+constexpr std::uint32_t kSoftRoce = 0xFFFFFF;  // as vendor
 
-Error refused(int error, const char* what) {
+}  // namespace
+
+Error Card::refused(int error, const char* what) {
   if (error == ENOMEM || error == EAGAIN) {
     return {ErrorKind::exhausted,
             std::string(what) +
@@ -29,8 +30,6 @@ Error refused(int error, const char* what) {
   }
   return Error::system(error, what);
 }
-
-}  // namespace
 
 Result<std::unique_ptr<Card>> Card::make(ibv_context* context) {
   std::unique_ptr<Card> card(new Card);
@@ -63,10 +62,9 @@ Result<std::unique_ptr<Card>> Card::make(ibv_context* context) {
 
 Card::~Card() {
   NETSTOR_ASSERT(links_.empty());
-  if (shared_queue_ != nullptr) ::ibv_destroy_srq(shared_queue_);
+  shared_.clear();
   while (!registrations_.empty()) remove_memory({registrations_.back().begin, registrations_.back().size});
   for (ibv_mr* const each : lingering_) ::ibv_dereg_mr(each);
-  for (std::byte* const chunk : chunks_) ::munmap(chunk, std::size_t{kChunk} * shared_bytes_);
   if (queue_ != nullptr) ::ibv_destroy_cq(queue_);
   if (channel_ != nullptr) ::ibv_destroy_comp_channel(channel_);
   if (domain_ != nullptr) ::ibv_dealloc_pd(domain_);
@@ -92,7 +90,16 @@ Result<void> Card::add_memory(MutableBytes memory) {
         return std::pair(key.data(), key.size()) < std::pair(each.begin, each.size);
       });
   registrations_.insert(at, {.begin = memory.data(), .size = memory.size(), .region = region});
+  note_reaches();
   return {};
+}
+
+void Card::note_reaches() noexcept {
+  const std::byte* reach = nullptr;
+  for (Registration& each : registrations_) {
+    reach = std::max(reach, static_cast<const std::byte*>(each.begin + each.size));
+    each.reach = reach;
+  }
 }
 
 bool Card::has_memory(MutableBytes memory) const noexcept {
@@ -108,6 +115,7 @@ void Card::remove_memory(MutableBytes memory) noexcept {
   if (found == registrations_.end()) return;
   static_cast<void>(deregister(found->region));
   registrations_.erase(found);
+  note_reaches();
 }
 
 // A device refuses while a window is on it (EBUSY); each time something else goes it is asked again.
@@ -118,14 +126,18 @@ bool Card::deregister(ibv_mr* region) noexcept {
   return false;
 }
 
+// The nearest that holds all of it: one that begins later may lie inside of one that begins before.
 const Card::Registration* Card::find_registration(const void* begin, std::size_t size) const noexcept {
   const auto* const from = static_cast<const std::byte*>(begin);
   auto at = std::upper_bound(registrations_.begin(), registrations_.end(), from,
                              [](const std::byte* key, const Registration& each) { return key < each.begin; });
-  if (at == registrations_.begin()) return nullptr;
-  --at;
-  const auto offset = static_cast<std::size_t>(from - at->begin);
-  return offset <= at->size && size <= at->size - offset ? &*at : nullptr;
+  while (at != registrations_.begin()) {
+    --at;
+    if (at->reach < from || static_cast<std::size_t>(at->reach - from) < size) return nullptr;
+    const auto offset = static_cast<std::size_t>(from - at->begin);
+    if (offset <= at->size && size <= at->size - offset) return &*at;
+  }
+  return nullptr;
 }
 
 MutableBytes Card::registered_around(const void* begin, std::size_t size) const noexcept {
@@ -169,8 +181,11 @@ void Card::deliver(const ibv_wc& completion) noexcept {
   }
   const auto receive = static_cast<std::uint32_t>(completion.wr_id);
   if (link != nullptr) return link->received(completion, receive);
-  // A message to a link that is gone; its buffer was one of the shared.
-  if (shared_queue_ != nullptr) repost_shared(receive);
+  // A message to a link that is gone.
+  const auto number = static_cast<std::uint32_t>((completion.wr_id & ~kReceive) >> 32);
+  for (const auto& each : shared_) {
+    if (each->number() == number) return each->give_back(receive);
+  }
 }
 
 unsigned Card::poll(unsigned max) {
@@ -208,67 +223,29 @@ void Card::clear_event() noexcept {
 
 // ---- Shared receives.
 
-Result<ibv_srq*> Card::share(unsigned receives, std::uint32_t bytes_each) {
-  if (shared_queue_ == nullptr) {
-    ibv_srq_init_attr wanted{};
-    wanted.attr = {.max_wr = static_cast<std::uint32_t>(std::min(attributes_.max_srq_wr, 16384)),
-                   .max_sge = 1,
-                   .srq_limit = 0};
-    shared_queue_ = ::ibv_create_srq(domain_, &wanted);
-    if (shared_queue_ == nullptr) return refused(errno, "make a shared receive queue");
-    shared_bytes_ = (bytes_each + 63u) & ~std::uint32_t{63};
-    to_post_.reserve(wanted.attr.max_wr);
+Result<SharedReceives*> Card::share(unsigned receives, std::uint32_t bytes_each) {
+  if (shared_.empty() || shared_.back()->worn()) {
+    NETSTOR_TRY_RETURN(auto made, SharedReceives::make(*this, ++shared_made_, bytes_each));
+    shared_.push_back(std::move(made));
   }
-  if (bytes_each > shared_bytes_)
-    return Error(ErrorKind::invalid_argument, "shared receives are shorter than this link's messages");
-  while (chunks_.size() * kChunk < promised_ + receives) NETSTOR_CHECK_RETURN(grow());
-  promised_ += receives;
-  flush();
-  return shared_queue_;
+  SharedReceives& shared = *shared_.back();
+  Result<void> promised =
+      bytes_each > shared.bytes_each()
+          ? Error(ErrorKind::invalid_argument, "shared receives are shorter than this link's messages")
+          : shared.promise(receives);
+  if (promised) return &shared;
+  if (shared.unused()) drop_unused();
+  return std::move(promised).error();
 }
 
-Result<void> Card::grow() {
-  if ((chunks_.size() + 1) * kChunk > to_post_.capacity())
-    return Error(ErrorKind::exhausted, "the RDMA device's shared receive queue is full");
-  const std::size_t size = std::size_t{kChunk} * shared_bytes_;
-  void* const at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (at == MAP_FAILED) return Error::system(errno, "map receive buffers");
-  auto* const bytes = static_cast<std::byte*>(at);
-  if (Result<void> added = add_memory({bytes, size}); !added) {
-    ::munmap(at, size);
-    return added;
-  }
-  const auto first = static_cast<std::uint32_t>(chunks_.size()) * kChunk;
-  chunks_.push_back(bytes);
-  for (std::uint32_t i = 0; i < kChunk; ++i) to_post_.push_back(first + i);
-  return {};
+void Card::unshare(SharedReceives& shared, unsigned receives) noexcept {
+  shared.release(receives);
+  if (shared.unused()) drop_unused();
 }
 
-std::byte* Card::shared(std::uint32_t receive) noexcept {
-  return chunks_[receive / kChunk] + std::size_t{receive % kChunk} * shared_bytes_;
-}
-
-void Card::flush() noexcept {
-  while (!to_post_.empty()) {
-    std::array<ibv_recv_wr, kBatch> requests{};
-    std::array<ibv_sge, kBatch> places{};
-    const std::size_t count = std::min<std::size_t>(to_post_.size(), kBatch);
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::uint32_t receive = to_post_.back();
-      to_post_.pop_back();
-      std::byte* const at = shared(receive);
-      places[i] = {.addr = reinterpret_cast<std::uintptr_t>(at),
-                   .length = shared_bytes_,
-                   .lkey = find(at, shared_bytes_)->lkey};
-      requests[i].wr_id = kReceive | receive;
-      requests[i].sg_list = &places[i];
-      requests[i].num_sge = 1;
-      requests[i].next = i + 1 < count ? &requests[i + 1] : nullptr;
-    }
-    ibv_recv_wr* bad = nullptr;
-    // A queue of this size has room for all of them: what fails is the card, of which the links will hear.
-    static_cast<void>(::ibv_post_srq_recv(shared_queue_, requests.data(), &bad));
-  }
+void Card::take_back(SharedReceives& shared, std::uint32_t receive) noexcept {
+  shared.take_back(receive);
+  if (shared.unused()) drop_unused();
 }
 
 }  // namespace netstor::rdma

@@ -6,9 +6,11 @@
 
 #include <netstor/ext/driver.h>
 
+#include "transports/rdma/shared_receives.h"
 #include "transports/rdma/verbs.h"
 
 #include <array>
+#include <memory>
 #include <unordered_map>
 #include <vector>
 
@@ -36,6 +38,8 @@ class Card {
     return (completion.wc_flags & ends_window_flags_) != 0;
   }
   std::string describe() const;
+  /// The system refused something: why, and what can be done.
+  static Error refused(int error, const char* what);
 
   // ---- Memory. What is registered may be named in work requests; a peer reaches none of it.
   Result<void> add_memory(MutableBytes memory);
@@ -63,35 +67,46 @@ class Card {
   bool arm() noexcept;
   void clear_event() noexcept;
 
+  /// A receive's number in work requests; `shared` is 0 of a link's own.
+  static constexpr std::uint64_t receive_number(std::uint32_t shared, std::uint32_t receive) noexcept {
+    return kReceive | std::uint64_t{shared} << 32 | receive;
+  }
+
   // ---- Receives that links share.
-  Result<ibv_srq*> share(unsigned receives, std::uint32_t bytes_each);
-  void unshare(unsigned receives) noexcept { promised_ -= receives; }
-  std::byte* shared(std::uint32_t receive) noexcept;
-  void repost_shared(std::uint32_t receive) noexcept { to_post_.push_back(receive); }
-  /// Hands the receives that were given back to the card.
-  void flush() noexcept;
+  /// With as many more for a new link, which says unshare() when its queue pair is gone.
+  Result<SharedReceives*> share(unsigned receives, std::uint32_t bytes_each);
+  void unshare(SharedReceives& shared, unsigned receives) noexcept;
+  /// One that was lent came back.
+  void take_back(SharedReceives& shared, std::uint32_t receive) noexcept;
+  /// Hands those that were given back to the card.
+  void flush() noexcept {
+    for (const auto& each : shared_) each->flush();
+  }
 
  private:
   struct Registration {
     std::byte* begin = nullptr;
     std::size_t size = 0;
     ibv_mr* region = nullptr;
+    const std::byte* reach = nullptr;  // the farthest end of this one and all before it
   };
+  static constexpr std::uint64_t kReceive = 1ull << 63;  // in a work request's number
   static constexpr std::uint32_t kSoftIwarp = 0x626d74;  // as vendor
   static constexpr std::size_t kRegistrationsMax = 4096;
-  static constexpr unsigned kChunk = 64;  // shared receives that are made together
   static constexpr unsigned kBatch = 32;
 
   Card() = default;
   const Registration* find_registration(const void* begin, std::size_t size) const noexcept;
-  Result<void> grow();
+  void note_reaches() noexcept;
+  void drop_unused() noexcept {
+    std::erase_if(shared_, [](const auto& each) { return each->unused(); });
+  }
   void deliver(const ibv_wc& completion) noexcept;
 
   ibv_context* context_ = nullptr;
   ibv_pd* domain_ = nullptr;
   ibv_comp_channel* channel_ = nullptr;
   ibv_cq* queue_ = nullptr;
-  ibv_srq* shared_queue_ = nullptr;
   ibv_device_attr attributes_{};
   bool has_windows_ = false;
   bool armed_ = false;
@@ -101,11 +116,9 @@ class Card {
   std::vector<ibv_mr*> lingering_;           // no registrations any more, but the device kept them
   std::unordered_map<std::uint32_t, RdmaLink*> links_;
   std::array<ibv_wc, kBatch> batch_{};
-  unsigned waiting_ = 0;  // in batch_, found by arm()
-  unsigned promised_ = 0;
-  std::uint32_t shared_bytes_ = 0;
-  std::vector<std::byte*> chunks_;
-  std::vector<std::uint32_t> to_post_;
+  unsigned waiting_ = 0;                                 // in batch_, found by arm()
+  std::vector<std::unique_ptr<SharedReceives>> shared_;  // the last is that of new links
+  std::uint32_t shared_made_ = 0;
 };
 
 }  // namespace netstor::rdma

@@ -16,11 +16,12 @@ namespace netstor::rdma {
 
 namespace {
 
-constexpr std::uint64_t kReceive = 1ull << 63;
 constexpr std::uint32_t kInlineWanted = 80;  // a command capsule
 // For a card to flush what was posted; longer, and the queue pair is destroyed without.
 constexpr Duration kFlushLimit = std::chrono::seconds(2);
 constexpr unsigned kReceiveBatch = 32;
+// For a card to tell of the shared receives that a queue pair has taken: nobody counts those.
+constexpr Duration kSettling = std::chrono::milliseconds(20);
 // Who accepted must not send before the other end is ready, of which it is not told.
 constexpr Duration kFirstNudge = std::chrono::milliseconds(50);
 constexpr Duration kFirstNudgeBack = std::chrono::seconds(1);
@@ -69,8 +70,13 @@ Result<void> RdmaLink::prepare() {
   works_each_ = (kMessagePiecesMax + read_pieces_max_ - 1) / read_pieces_max_;
   // Of cards that take few pieces at once, only some of the transfers can be in flight.
   const std::uint32_t transfers = shape_.transfers * std::min(works_each_, 4u);
-  capacity_ = std::min<std::uint32_t>(shape_.operations + std::max(transfers, works_each_),
-                                      static_cast<std::uint32_t>(card.max_qp_wr));
+  const auto works_max = static_cast<std::uint32_t>(card.max_qp_wr);
+  // What ends windows is never without room.
+  if (shape_.operations + works_each_ > works_max) {
+    return Error(ErrorKind::exhausted, "the RDMA device's queues hold " + std::to_string(works_max) +
+                                           " operations each, too few for a queue of this depth");
+  }
+  capacity_ = std::min(shape_.operations + std::max(transfers, works_each_), works_max);
   mask_ = std::bit_ceil(capacity_) - 1;
   works_.resize(mask_ + 1);
   requests_.resize(mask_ + 1);
@@ -85,7 +91,7 @@ Result<void> RdmaLink::prepare() {
     memory_ = static_cast<std::byte*>(at);
     NETSTOR_CHECK_RETURN(card_.add_memory({memory_, memory_bytes_}));
   }
-  const unsigned entries = capacity_ + shape_.receives;
+  const unsigned entries = capacity_ + (shape_.shared_receives ? 0u : shape_.receives);
   NETSTOR_CHECK_RETURN(card_.reserve(entries));
   reserved_ = entries;
   NETSTOR_CHECK_RETURN(make_queue_pair());
@@ -105,21 +111,19 @@ Result<void> RdmaLink::prepare() {
 }
 
 Result<void> RdmaLink::make_queue_pair() {
-  ibv_srq* shared = nullptr;
   if (shape_.shared_receives) {
-    NETSTOR_TRY_RETURN(shared, card_.share(shape_.receives, shape_.receive_bytes));
-    shared_ = true;
+    NETSTOR_TRY_RETURN(shared_, card_.share(shape_.receives, shape_.receive_bytes));
   }
   ibv_qp_init_attr wanted{};
   wanted.send_cq = wanted.recv_cq = card_.completions();
-  wanted.srq = shared;
+  wanted.srq = shared_ != nullptr ? shared_->queue() : nullptr;
   wanted.qp_type = IBV_QPT_RC;
   // Soft-iWARP takes no inline message that ends a window.
   const std::uint32_t inline_wanted = card_.soft_iwarp() ? 0 : kInlineWanted;
   wanted.cap = {.max_send_wr = capacity_,
-                .max_recv_wr = shared_ ? 0u : shape_.receives,
+                .max_recv_wr = shared_ != nullptr ? 0u : shape_.receives,
                 .max_send_sge = pieces_max_,
-                .max_recv_sge = shared_ ? 0u : 1u,
+                .max_recv_sge = shared_ != nullptr ? 0u : 1u,
                 .max_inline_data = inline_wanted};
   if (::rdma_create_qp(id_, card_.domain(), &wanted) != 0) {
     wanted.cap.max_inline_data = 0;
@@ -300,18 +304,19 @@ bool RdmaLink::shut(Window& window) noexcept {
 // Of a card without windows. What could not be shut is over with the queue pair.
 void RdmaLink::shut_at_once(MessageOp& op) noexcept {
   if (shut(windows_[op.window])) return port_.finish(op, OpResult::success());
+  break_with(op, OpResult::failure(ErrorKind::disconnected));
+}
+
+void RdmaLink::break_with(MessageOp& op, OpResult why) noexcept {
   park(op);
   state_ = State::broken;
-  why_ = OpResult::failure(ErrorKind::disconnected);
+  why_ = why;
   if (observer_ != nullptr) tell_later();
 }
 
 void RdmaLink::give_back(std::uint32_t receive) noexcept {
-  if (shape_.shared_receives) {
-    card_.repost_shared(receive);
-  } else {
-    to_post_.push_back(receive);
-  }
+  if (shared_ != nullptr) return card_.take_back(*shared_, receive);
+  to_post_.push_back(receive);
   if (state_ == State::open) port_.has_work(*this);
 }
 
@@ -319,11 +324,7 @@ void RdmaLink::give_back(std::uint32_t receive) noexcept {
 
 void RdmaLink::flush() noexcept {
   if (state_ != State::open) return;
-  if (shape_.shared_receives) {
-    card_.flush();
-  } else {
-    post_receives();
-  }
+  post_receives();
   post_sends();
 }
 
@@ -365,7 +366,7 @@ void RdmaLink::post_receives() noexcept {
       places[i] = {.addr = reinterpret_cast<std::uintptr_t>(first + std::size_t{receive} * receive_bytes_),
                    .length = receive_bytes_,
                    .lkey = key};
-      requests[i].wr_id = kReceive | receive;
+      requests[i].wr_id = Card::receive_number(0, receive);
       requests[i].sg_list = &places[i];
       requests[i].num_sge = 1;
       requests[i].next = i + 1 < count ? &requests[i + 1] : nullptr;
@@ -398,11 +399,11 @@ void RdmaLink::complete_over() noexcept {
     Work& work = works_[head_ & mask_];
     if (work.speaks_for_itself && !work.over) return;
     MessageOp* const op = std::exchange(work.op, nullptr);
-    ++head_;
-    if (op == nullptr) continue;
     // What one that failed was to do may still be under way at the other end: it completes when the queue
     // pair is gone, and what came behind it after it.
     failed_ |= work.failed;
+    ++head_;
+    if (op == nullptr) continue;
     if (failed_) {
       park(*op);
       continue;
@@ -418,19 +419,19 @@ void RdmaLink::park(MessageOp& op) noexcept {
 }
 
 void RdmaLink::received(const ibv_wc& completion, std::uint32_t receive) noexcept {
-  if (!shape_.shared_receives) --receives_out_;
+  if (shared_ == nullptr) --receives_out_;
   if (completion.status != IBV_WC_SUCCESS) {
-    if (shape_.shared_receives) card_.repost_shared(receive);
+    if (shared_ != nullptr) shared_->give_back(receive);
     return broke(failure_of(completion.status));
   }
   if (nudging_.armed()) port_.loop().disarm(nudging_);
   if (state_ != State::open || observer_ == nullptr) {
-    if (shape_.shared_receives) card_.repost_shared(receive);
+    if (shared_ != nullptr) shared_->give_back(receive);
     return broke(OpResult::failure(ErrorKind::protocol));
   }
-  std::byte* const at = shape_.shared_receives ? card_.shared(receive)
-                                               : memory_ + page_rounded(shape_.scratch_bytes) +
-                                                     std::size_t{receive} * receive_bytes_;
+  std::byte* const at = shared_ != nullptr ? shared_->lend(receive)
+                                           : memory_ + page_rounded(shape_.scratch_bytes) +
+                                                 std::size_t{receive} * receive_bytes_;
   const std::uint32_t ended = card_.ends_window(completion) ? completion.invalidated_rkey : 0;
   observer_->message_came(receive, {at, completion.byte_len}, ended);
 }
@@ -473,10 +474,13 @@ void RdmaLink::close(Op& closed) {
   error.qp_state = IBV_QPS_ERR;
   ::ibv_modify_qp(id_->qp, &error, IBV_QP_STATE);
   port_.loop().arm(alarm_, port_.loop().now() + kFlushLimit);
+  settled_ = port_.loop().now() + (shared_ != nullptr ? kSettling : Duration::zero());
   port_.closing(*this);
 }
 
-bool RdmaLink::drained() const noexcept { return out_of_time_ || (head_ == posted_ && receives_out_ == 0); }
+bool RdmaLink::drained() const noexcept {
+  return out_of_time_ || (head_ == posted_ && receives_out_ == 0 && settled_ <= port_.loop().now());
+}
 
 void RdmaLink::end() noexcept {
   rdma_cm_id* const id = id_;
@@ -510,7 +514,8 @@ void RdmaLink::take_apart() noexcept {
     ::munmap(std::exchange(memory_, nullptr), memory_bytes_);
   }
   card_.release(std::exchange(reserved_, 0));
-  if (shared_) card_.unshare(shape_.receives);
+  // What the observer looks at still it gives back afterwards.
+  if (shared_ != nullptr) card_.unshare(*shared_, shape_.receives);
   id_->context = nullptr;
   port_.remove(*this);
   state_ = State::closed;

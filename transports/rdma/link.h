@@ -107,6 +107,7 @@ class RdmaLink final : public MessageLink, public Listening {
   void tell_later() noexcept;
   bool shut(Window& window) noexcept;
   void shut_at_once(MessageOp& op) noexcept;
+  void break_with(MessageOp& op, OpResult why) noexcept;
   void take_apart() noexcept;
 
   RdmaPort& port_;
@@ -143,7 +144,8 @@ class RdmaLink final : public MessageLink, public Listening {
   Op* parked_ = nullptr;  // what failed, and what came behind it; not yet completed
   Op** parked_end_ = &parked_;
   bool out_of_time_ = false;
-  bool shared_ = false;  // has receives of the card's
+  SharedReceives* shared_ = nullptr;  // instead of receives of its own
+  Time settled_{};                    // while it closes: not drained before
 
   MessageGreeting greeting_;
   std::string peer_;

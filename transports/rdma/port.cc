@@ -21,6 +21,7 @@ namespace {
 
 // So often the connection manager is asked while the shard does not sleep: it is a system call.
 constexpr Duration kAskEvery = std::chrono::milliseconds(1);
+constexpr unsigned kEventsMax = 64;  // of it in one turn
 
 }  // namespace
 
@@ -88,6 +89,8 @@ unsigned RdmaPort::poll(unsigned max) {
 
 unsigned RdmaPort::end_drained() {
   unsigned ended = 0;
+  // What a queue pair has received and nobody has seen goes with it.
+  for (const auto& card : cards_) ended += card->poll(~0u);
   for (std::size_t i = 0; i < closing_.size();) {
     RdmaLink& link = *closing_[i];
     if (!link.drained()) {
@@ -107,7 +110,7 @@ unsigned RdmaPort::hear() {
   heard_ = loop().now();
   unsigned heard = 0;
   rdma_cm_event* event = nullptr;
-  while (::rdma_get_cm_event(channel_, &event) == 0) {
+  for (unsigned i = 0; i < kEventsMax && ::rdma_get_cm_event(channel_, &event) == 0; ++i) {
     rdma_cm_event copy = *event;
     MessageGreeting greeting;
     if (event->param.conn.private_data != nullptr) {
@@ -143,7 +146,9 @@ void RdmaPort::remove(RdmaLink& link) noexcept {
   *at = link.next_with_work;
 }
 
+// Receives first: what is sent may let a peer send.
 void RdmaPort::flush() {
+  for (const auto& card : cards_) card->flush();
   while (with_work_ != nullptr) {
     RdmaLink& link = *std::exchange(with_work_, with_work_->next_with_work);
     link.has_work = false;
@@ -217,7 +222,9 @@ Result<std::unique_ptr<Listener>> RdmaPort::listen(const Address& address) {
   return RdmaListener::make(*this, address);
 }
 
-Result<bool> RdmaPort::hides_memory(const Address& address) { return RdmaListener::hides_memory(address); }
+Result<bool> RdmaPort::hides_memory(const Address& address) {
+  return RdmaListener::hides_memory(address);
+}
 
 bool RdmaPort::reaches_all(const Card& card) const noexcept {
   return std::ranges::all_of(
