@@ -45,8 +45,9 @@ struct MessageShape {
   std::uint16_t transfers = 0;      ///< reads and writes in flight
   std::uint16_t windows = 0;
   std::size_t scratch_bytes = 0;
-  /// Only on cards whose reads show the peer no key to our memory (MessagePort::hides_memory()).
-  bool hidden_memory = false;
+  /// Only on cards whose writes lie in the peer's memory when they complete
+  /// (MessagePort::acknowledges_writes()).
+  bool acknowledged_writes = false;
 };
 
 /// What private data a connection began with; a card's connection manager may put zeroes behind it.
@@ -145,10 +146,10 @@ struct MessageConnectOp : Op {
 /// A port that has them. Its listen() gives tickets for adopt_messages() or refuse_messages().
 class MessagePort : public Port {
  public:
-  /// Whether links that come to a numeric `address` may have MessageShape::hidden_memory; of one for all
-  /// cards: whether any may. A read over iWARP shows the peer the key of the registration that the bytes go
-  /// to, all of which it may then write.
-  virtual Result<bool> hides_memory(const Address& address) = 0;
+  /// Whether links that come to a numeric `address` may have MessageShape::acknowledged_writes; of one for
+  /// all cards: whether any may. Over iWARP a write is complete when it has left; a message behind it comes
+  /// behind it, but what goes another way may be there before.
+  virtual Result<bool> acknowledges_writes(const Address& address) = 0;
   virtual void connect_messages(MessageConnectOp& op) = 0;
   /// Asks to stop it: it completes soon, as cancelled or as what it became.
   virtual void cancel_messages(MessageConnectOp& op) = 0;

@@ -130,12 +130,12 @@ Task<Address> Endpoint::do_listen_rdma(Address address) {
   });
   NETSTOR_CHECK(co_await std::move(preparing));
   NETSTOR_TRY(MessagePort* const port, shards_[0]->use_messages());
-  NETSTOR_TRY(const bool hidden, port->hides_memory(address));
-  if (!hidden) {
+  NETSTOR_TRY(const bool acknowledges, port->acknowledges_writes(address));
+  if (!acknowledges) {
     // The shards know of no port, and answer as those without RDMA.
     shards_[0]->warn(net::Warnings::Kind::accept, [&] {
       return "S3 over RDMA is not offered at " + address.host +
-             ": an iWARP device shows its peers keys to the memory of all requests";
+             ": an iWARP device does not tell when the payload that it writes is there";
     });
     co_return Address{.host = address.host, .port = 0};
   }

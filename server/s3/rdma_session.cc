@@ -11,9 +11,9 @@ namespace netstor::s3server {
 namespace {
 
 // A request has two transfers under way; cards that take few pieces at once need several works for each.
-// It reads into memory in which other requests' bytes lie.
+// That the bytes are there is said by another way than they go.
 constexpr MessageShape kShape{
-    .receive_bytes = 64, .receives = 1, .operations = 2, .transfers = 10, .hidden_memory = true};
+    .receive_bytes = 64, .receives = 1, .operations = 2, .transfers = 10, .acknowledged_writes = true};
 
 }  // namespace
 

@@ -212,8 +212,7 @@ class MessageLinks : public Conformance {
     EXPECT_TRUE(remote.has_value() && wait([&] { return opened.done(); }) && opened.result.ok);
     return remote.value_or(RemoteMemory{});
   }
-  /// Over iWARP a write is complete when it has left.
-  bool acknowledges_writes() { return messages(1).hides_memory({site().host(), 0}).value(); }
+  bool acknowledges_writes() { return messages(1).acknowledges_writes({site().host(), 0}).value(); }
   /// far() reaches for what it may not: that breaks its link, and completes once that is closed.
   void expect_refused(Verb verb, MutableBytes bytes, RemoteMemory remote) {
     const std::string before = Ear::text(near_.bytes()), mine = Ear::text(far_.bytes());

@@ -26,7 +26,7 @@ class Card final : public MessagePort {
   std::size_t waiting = 0;
   std::size_t links = 0;
 
-  Result<bool> hides_memory(const Address&) override { return true; }
+  Result<bool> acknowledges_writes(const Address&) override { return true; }
   void connect_messages(MessageConnectOp&) override {}
   void cancel_messages(MessageConnectOp&) override {}
   const MessageGreeting& asked(const Ticket&) const noexcept override { return greeting_; }

@@ -88,7 +88,7 @@ class PaperCard final : public MessagePort {
     });
     if (one != registered.end()) registered.erase(one);
   }
-  Result<bool> hides_memory(const Address&) override { return true; }
+  Result<bool> acknowledges_writes(const Address&) override { return true; }
   void connect_messages(MessageConnectOp& op) override {
     ++connects;
     if (is_silent) return silent.push_back(&op);

@@ -82,7 +82,6 @@ Result<void> Card::add_memory(MutableBytes memory) {
     return Error(ErrorKind::exhausted, "too many registrations of memory");
   int access = IBV_ACCESS_LOCAL_WRITE;
   if (has_windows_) access |= IBV_ACCESS_MW_BIND;
-  if (iwarp()) access |= IBV_ACCESS_REMOTE_WRITE;  // what a read of iWARP's brings comes as a write
   ibv_mr* const region = ::ibv_reg_mr(domain_, memory.data(), memory.size(), access);
   if (region == nullptr) return refused(errno, "register memory");
   const auto at = std::upper_bound(

@@ -81,6 +81,7 @@ Result<void> RdmaLink::prepare() {
   works_.resize(mask_ + 1);
   requests_.resize(mask_ + 1);
   places_.resize(std::size_t{mask_ + 1} * pieces_max_);
+  if (card_.iwarp() && shape_.transfers != 0) sinks_.resize(std::size_t{mask_ + 1} * read_pieces_max_);
   receive_bytes_ = (shape_.receive_bytes + 63u) & ~std::uint32_t{63};
   const std::size_t own_receives = shape_.shared_receives ? 0 : std::size_t{receive_bytes_} * shape_.receives;
   memory_bytes_ = page_rounded(page_rounded(shape_.scratch_bytes) + own_receives);
@@ -226,6 +227,7 @@ void RdmaLink::submit_send(MessageOp& op) noexcept {
 void RdmaLink::submit_transfer(MessageOp& op) noexcept {
   const bool read = op.verb == MessageOp::Verb::read;
   const std::uint32_t each = read ? read_pieces_max_ : pieces_max_;
+  const std::uint32_t first = tail_;
   std::uint64_t address = op.remote.address;
   for (unsigned done = 0; done < op.piece_count;) {
     const unsigned count = std::min(op.piece_count - done, each);
@@ -233,6 +235,10 @@ void RdmaLink::submit_transfer(MessageOp& op) noexcept {
     ibv_send_wr& request = next_work(done + count == op.piece_count ? &op : nullptr);
     works_[at & mask_].speaks_for_itself = read && card_.iwarp();
     fill(at, op.pieces + done, count);
+    if (read && card_.iwarp() && !open_sinks(at, op.pieces + done, count)) {
+      tail_ = first;
+      return break_with(op, OpResult::failure(ErrorKind::exhausted));
+    }
     request.opcode = read ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE;
     request.wr.rdma.remote_addr = address;
     request.wr.rdma.rkey = op.remote.key;
@@ -312,6 +318,27 @@ void RdmaLink::break_with(MessageOp& op, OpResult why) noexcept {
   state_ = State::broken;
   why_ = why;
   if (observer_ != nullptr) tell_later();
+}
+
+// What a read brings comes over iWARP as a write of the peer's, who is shown a key for it: it is good for
+// these bytes alone, and for this read.
+bool RdmaLink::open_sinks(std::uint32_t at, const iovec* pieces, unsigned count) noexcept {
+  for (unsigned i = 0; i < count; ++i) {
+    ibv_mr*& sink = sinks_[std::size_t{at & mask_} * read_pieces_max_ + i];
+    sink = card_.open(pieces[i].iov_base, pieces[i].iov_len, true);
+    if (sink == nullptr) return false;
+    places_[std::size_t{at & mask_} * pieces_max_ + i].lkey = sink->lkey;
+  }
+  return true;
+}
+
+void RdmaLink::shut_sinks(std::uint32_t at) noexcept {
+  if (sinks_.empty()) return;
+  for (std::uint32_t i = 0; i < read_pieces_max_; ++i) {
+    ibv_mr*& sink = sinks_[std::size_t{at & mask_} * read_pieces_max_ + i];
+    if (sink == nullptr) break;
+    static_cast<void>(card_.deregister(std::exchange(sink, nullptr)));
+  }
 }
 
 void RdmaLink::give_back(std::uint32_t receive) noexcept {
@@ -402,6 +429,7 @@ void RdmaLink::complete_over() noexcept {
     // What one that failed was to do may still be under way at the other end: it completes when the queue
     // pair is gone, and what came behind it after it.
     failed_ |= work.failed;
+    if (!failed_) shut_sinks(head_);
     ++head_;
     if (op == nullptr) continue;
     if (failed_) {
@@ -508,6 +536,9 @@ void RdmaLink::take_apart() noexcept {
   if (id_->qp != nullptr) {
     card_.remove(id_->qp->qp_num);
     ::rdma_destroy_qp(id_);
+  }
+  for (ibv_mr*& each : sinks_) {
+    if (each != nullptr) static_cast<void>(card_.deregister(std::exchange(each, nullptr)));
   }
   if (memory_ != nullptr) {
     card_.remove_memory({memory_, memory_bytes_});

@@ -108,6 +108,8 @@ class RdmaLink final : public MessageLink, public Listening {
   bool shut(Window& window) noexcept;
   void shut_at_once(MessageOp& op) noexcept;
   void break_with(MessageOp& op, OpResult why) noexcept;
+  bool open_sinks(std::uint32_t at, const iovec* pieces, unsigned count) noexcept;
+  void shut_sinks(std::uint32_t at) noexcept;
   void take_apart() noexcept;
 
   RdmaPort& port_;
@@ -137,6 +139,7 @@ class RdmaLink final : public MessageLink, public Listening {
   std::vector<Work> works_;
   std::vector<ibv_send_wr> requests_;
   std::vector<ibv_sge> places_;
+  std::vector<ibv_mr*> sinks_;  // where reads over iWARP go, while they are under way
   std::vector<Window> windows_;
   std::vector<std::uint32_t> to_post_;  // receives
   unsigned receives_out_ = 0;

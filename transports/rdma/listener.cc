@@ -39,8 +39,8 @@ Result<std::unique_ptr<MessageLink>> Incoming::accept(RdmaPort& port, const Tick
   // What is read from it would wait for ever in some cards.
   if (shape.transfers != 0 && incoming->initiator_depth == 0)
     return drop(Error(ErrorKind::unsupported, "the peer answers no reads (responder_resources 0)"));
-  if (shape.hidden_memory && is_iwarp(*id->verbs))
-    return drop(Error(ErrorKind::unsupported, "an iWARP device shows its peers keys to memory"));
+  if (shape.acknowledged_writes && is_iwarp(*id->verbs))
+    return drop(Error(ErrorKind::unsupported, "an iWARP device does not tell when its writes are there"));
   Result<Card*> card = port.card(id->verbs);
   if (!card) return drop(std::move(card).error());
   if (!port.reaches_all(**card)) {
@@ -94,7 +94,7 @@ Result<std::unique_ptr<Listener>> RdmaListener::make(RdmaPort& port, const Addre
   return std::unique_ptr<Listener>(std::move(listener));
 }
 
-Result<bool> RdmaListener::hides_memory(const Address& address) {
+Result<bool> RdmaListener::acknowledges_writes(const Address& address) {
   const auto numeric = numeric_address({.host = address.host, .port = 0});
   if (!numeric) return Error(ErrorKind::invalid_argument, address.host + " is no numeric address");
   rdma_cm_id* bound = nullptr;

@@ -28,7 +28,7 @@ struct Incoming {
 class RdmaListener final : public Listener, public Listening {
  public:
   static Result<std::unique_ptr<Listener>> make(RdmaPort& port, const Address& address);
-  static Result<bool> hides_memory(const Address& address);
+  static Result<bool> acknowledges_writes(const Address& address);
   ~RdmaListener() override;
 
   Submit submit(AcceptOp& op) override;

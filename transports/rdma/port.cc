@@ -222,8 +222,8 @@ Result<std::unique_ptr<Listener>> RdmaPort::listen(const Address& address) {
   return RdmaListener::make(*this, address);
 }
 
-Result<bool> RdmaPort::hides_memory(const Address& address) {
-  return RdmaListener::hides_memory(address);
+Result<bool> RdmaPort::acknowledges_writes(const Address& address) {
+  return RdmaListener::acknowledges_writes(address);
 }
 
 bool RdmaPort::reaches_all(const Card& card) const noexcept {

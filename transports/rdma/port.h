@@ -35,7 +35,7 @@ class RdmaPort final : public MessagePort {
 
   Result<std::unique_ptr<Listener>> listen(const Address& address) override;
   MessagePort* messages() noexcept override { return this; }
-  Result<bool> hides_memory(const Address& address) override;
+  Result<bool> acknowledges_writes(const Address& address) override;
   void connect_messages(MessageConnectOp& op) override;
   void cancel_messages(MessageConnectOp& op) override;
   const MessageGreeting& asked(const Ticket& ticket) const noexcept override;
