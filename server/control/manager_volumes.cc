@@ -167,9 +167,10 @@ Result<VolumeView> Manager::create_volume(const VolumeRequest& request) {
 Result<VolumeView> Manager::make_volume(const store::VolumeSpec& spec) {
   NETSTOR_TRY_RETURN(store::VolumeRecord record, state_.create(spec));
   auto stored = store::open_volume(record);
+  const bool opened = stored.ok();
   Result<void> done = ok();
   Result<void> undone = ok();
-  if (stored) {
+  if (opened) {
     volumes_.push_back({.record = record, .created = true, .stored = *std::move(stored)});
     ServedVolume& made = volumes_.back();
     if (record.own_subsystem) done = serve_subsystem(record.identity.nqn, *subsystem(record.identity.nqn));
@@ -190,7 +191,7 @@ Result<VolumeView> Manager::make_volume(const store::VolumeSpec& spec) {
     return std::move(error).with_context("delete it, since it could not be undone (" + undone.error().text() +
                                          ")");
   }
-  if (stored) volumes_.pop_back();
+  if (opened) volumes_.pop_back();
   static_cast<void>(store::StateDirectory::discard(state_.take_removed(record.identity.uuid)));
   return error;
 }
