@@ -173,7 +173,7 @@ class TargetQueueTest : public ::testing::Test {
     out.insert(out.end(), data.begin(), data.end());
     if (layout.data_digest) {
       out.resize(out.size() + kDigestBytes);
-      encode_digest(crc32c(data), out.data() + out.size() - kDigestBytes);
+      encode_digest(crc32c(data) ^ spoil_digest, out.data() + out.size() - kDigestBytes);
     }
     feed(out);
   }
@@ -187,6 +187,7 @@ class TargetQueueTest : public ::testing::Test {
   Owner owner;
   std::unique_ptr<TargetQueue> queue_ = std::make_unique<TargetQueue>(owner, TargetOptions{});
   PduFormat format;
+  std::uint32_t spoil_digest = 0;
   std::size_t chunk = 1 << 20;
   std::vector<std::byte> pattern = std::vector<std::byte>(8 * kBlock, std::byte{0xAB});
 };
@@ -208,6 +209,19 @@ TEST_F(TargetQueueTest, AnswersAReadWithDataAndResponse) {
   EXPECT_EQ(completion_of(said[1]).sqhd, 2);
   EXPECT_EQ(owner.released, 1);
   EXPECT_EQ(queue_->in_use(), 0u);
+}
+
+TEST_F(TargetQueueTest, TakesAConnectAgainWhoseDigestWasWrong) {
+  shake_hands({.data_digest = true});
+  spoil_digest = 1;
+  connect();
+  const auto said = answers();
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_TRUE(completion_of(said[0]).status.is(GenericStatus::transient_transport_error));
+  spoil_digest = 0;
+  connect();
+  EXPECT_EQ(answers().size(), 1u);
+  EXPECT_TRUE(queue_->connected());
 }
 
 TEST_F(TargetQueueTest, SparesTheResponseWithoutFlowControl) {

@@ -59,7 +59,7 @@ Status TargetCore::judge(TargetRequest& request, std::uint32_t capsule_bytes) {
     if (status.ok()) status = check_transfer(request, capsule_bytes);
     // From here on, not when its data is here: a second one would be carried out by the queue that the first
     // has made.
-    if (status.ok()) connecting_ = true;
+    if (status.ok()) connecting_ = &request;
     return status;
   }
   // Commands have no PRPs over fabrics.
@@ -80,7 +80,7 @@ Status TargetCore::judge(TargetRequest& request, std::uint32_t capsule_bytes) {
 // Before the queue is connected there is one thing to say.
 Status TargetCore::judge_early(TargetRequest& request) {
   const Command& command = request.command;
-  if (!command.is_fabrics() || command.fabrics_type() != FabricsType::connect || connecting_) {
+  if (!command.is_fabrics() || command.fabrics_type() != FabricsType::connect || connecting_ != nullptr) {
     return refused(GenericStatus::command_sequence_error);
   }
   if (command.psdt() != Psdt::sgl) return refused(GenericStatus::invalid_field);
@@ -199,8 +199,7 @@ void TargetCore::run(TargetRequest& request) {
 }
 
 void TargetCore::accept(TargetRequest& request, const QueueTerms& terms) {
-  NETSTOR_ASSERT(request.state == RequestState::executing && connecting_);
-  connecting_ = false;
+  NETSTOR_ASSERT(request.state == RequestState::executing && connecting_ == &request);
   if (phase_ == Phase::unconnected) {
     terms_ = terms;
     sqhd_ = static_cast<std::uint16_t>(1 % terms.entries);
@@ -215,13 +214,14 @@ void TargetCore::accept(TargetRequest& request, const QueueTerms& terms) {
 }
 
 void TargetCore::refuse(TargetRequest& request, Status status, const ConnectRefused& where) {
-  connecting_ = false;
   complete(request, status, encode(where));
 }
 
 void TargetCore::complete(TargetRequest& request, Status status, std::uint64_t result) {
   request.status = status;
   request.result = result;
+  if (connecting_ == &request) [[unlikely]]
+    connecting_ = nullptr;
   if (phase_ > Phase::connected) [[unlikely]]
     return answered(request), recycle(request);
   request.state = RequestState::answering;

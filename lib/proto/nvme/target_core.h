@@ -136,7 +136,7 @@ class TargetCore {
   void ask_for_data(TargetRequest& request);
   void use_nodes(unsigned entries, std::uint16_t first_slot, std::unique_ptr<TargetRequest[]>& nodes);
 
-  bool connecting_ = false;  // a Connect is with the owner
+  TargetRequest* connecting_ = nullptr;  // the Connect that was admitted, until it is answered
   std::uint16_t sqhd_ = 0;
   unsigned outstanding_ = 0;  // commands that were not answered yet
   unsigned in_use_ = 0;
