@@ -78,8 +78,9 @@ class MessageLink;
 /// Told of what comes. Called from Port::poll().
 class MessageObserver {
  public:
-  /// A message lies in receive buffer `receive` until MessageLink::give_back(receive). `ended_key`: the
-  /// window that the peer has left with it, 0 for none.
+  /// A message lies in receive buffer `receive` until MessageLink::give_back(receive); of shared receives
+  /// when the link was closed, too, and has to be given back then; of others until `closed` completes.
+  /// `ended_key`: the window that the peer has left with it, 0 for none.
   virtual void message_came(std::uint32_t receive, std::span<const std::byte> bytes,
                             std::uint32_t ended_key) noexcept = 0;
   /// The link is broken; close() it. What was in flight completes as that ends.

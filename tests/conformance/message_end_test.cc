@@ -163,6 +163,31 @@ TEST_P(MessageLinks, LaySharedReceivesOutAgainWhenALinkEnds) {
   EXPECT_TRUE(wait([&] { return ends_[3].ear.messages.size() == 1; }));
 }
 
+// What is lent of links that have ended keeps no promise to the others.
+TEST_P(MessageLinks, KeepTheirPromisesWhileMessagesOfEndedLinksAreLent) {
+  if (!site().shares_receives()) GTEST_SKIP() << "here each link has receives of its own";
+  ASSERT_NO_FATAL_FAILURE(connect_two());
+  far_.ear.gives_back = ends_[3].ear.gives_back = false;
+  std::vector<std::unique_ptr<MessageLink>> ended;
+  std::vector<std::uint32_t> lent;
+  for (unsigned round = 0; round < 12; ++round) {
+    far_.ear.messages.clear();
+    for (unsigned i = 0; i < kReceives; ++i) submit(near(), Verb::send, near_.bytes(64));
+    ASSERT_TRUE(wait([&] { return far_.ear.messages.size() == kReceives; })) << round;
+    if (round == 11) break;
+    for (const Ear::Message& each : far_.ear.messages) lent.push_back(each.receive);
+    auto& closed = keep<Counted<Op>>();
+    far().close(closed);
+    ASSERT_TRUE(wait([&] { return closed.done(); }));
+    ended.push_back(std::move(far_.link));
+    close(near_);
+    ASSERT_NO_FATAL_FAILURE(connect_again());
+  }
+  for (unsigned i = 0; i < kReceives; ++i) submit(*ends_[2].link, Verb::send, ends_[2].bytes(64));
+  EXPECT_TRUE(wait([&] { return ends_[3].ear.messages.size() == kReceives; }));
+  for (std::size_t i = 0; i < lent.size(); ++i) ended[i / kReceives]->give_back(lent[i]);
+}
+
 // However many have ended with a message on its way, whose receives may not have come back. Of one packet:
 // Soft-RoCE (6.12) falls over the second one of a message to an end that has gone meanwhile.
 TEST_P(MessageLinks, HaveAllTheirReceivesAfterManyHaveEnded) {

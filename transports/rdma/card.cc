@@ -183,7 +183,7 @@ void Card::deliver(const ibv_wc& completion) noexcept {
   // A message to a link that is gone.
   const auto number = static_cast<std::uint32_t>((completion.wr_id & ~kReceive) >> 32);
   for (const auto& each : shared_) {
-    if (each->number() == number) return each->give_back(receive);
+    if (each->number() == number) return each->return_unseen(receive);
   }
 }
 

@@ -39,6 +39,8 @@ RdmaLink::RdmaLink(RdmaPort& port, Card& card, rdma_cm_id* id, const MessageShap
     : port_(port), card_(card), id_(id), shape_(shape) {
   alarm_.link = this;
   alarm_.fire = [](detail::Timer& timer) noexcept { static_cast<Alarm&>(timer).link->out_of_time_ = true; };
+  settling_.link = this;
+  settling_.fire = [](detail::Timer& timer) noexcept { static_cast<Alarm&>(timer).link->settled_ = true; };
   nudging_.link = this;
   nudging_.fire = [](detail::Timer& timer) noexcept { static_cast<Alarm&>(timer).link->nudge(); };
   told_.user = this;
@@ -236,8 +238,10 @@ void RdmaLink::submit_transfer(MessageOp& op) noexcept {
     works_[at & mask_].speaks_for_itself = read && card_.iwarp();
     fill(at, op.pieces + done, count);
     if (read && card_.iwarp() && !open_sinks(at, op.pieces + done, count)) {
-      tail_ = first;
-      return break_with(op, OpResult::failure(ErrorKind::exhausted));
+      // It keeps its place, and nothing is posted any more.
+      tail_ = first + 1;
+      works_[first & mask_] = {.op = &op};
+      return break_later(OpResult::failure(ErrorKind::exhausted));
     }
     request.opcode = read ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE;
     request.wr.rdma.remote_addr = address;
@@ -310,11 +314,11 @@ bool RdmaLink::shut(Window& window) noexcept {
 // Of a card without windows. What could not be shut is over with the queue pair.
 void RdmaLink::shut_at_once(MessageOp& op) noexcept {
   if (shut(windows_[op.window])) return port_.finish(op, OpResult::success());
-  break_with(op, OpResult::failure(ErrorKind::disconnected));
+  park(op);
+  break_later(OpResult::failure(ErrorKind::disconnected));
 }
 
-void RdmaLink::break_with(MessageOp& op, OpResult why) noexcept {
-  park(op);
+void RdmaLink::break_later(OpResult why) noexcept {
   state_ = State::broken;
   why_ = why;
   if (observer_ != nullptr) tell_later();
@@ -332,13 +336,16 @@ bool RdmaLink::open_sinks(std::uint32_t at, const iovec* pieces, unsigned count)
   return true;
 }
 
-void RdmaLink::shut_sinks(std::uint32_t at) noexcept {
-  if (sinks_.empty()) return;
+// False: the peer may still be in one.
+bool RdmaLink::shut_sinks(std::uint32_t at) noexcept {
+  if (sinks_.empty()) return true;
+  bool all = true;
   for (std::uint32_t i = 0; i < read_pieces_max_; ++i) {
     ibv_mr*& sink = sinks_[std::size_t{at & mask_} * read_pieces_max_ + i];
     if (sink == nullptr) break;
-    static_cast<void>(card_.deregister(std::exchange(sink, nullptr)));
+    all &= card_.deregister(std::exchange(sink, nullptr));
   }
+  return all;
 }
 
 void RdmaLink::give_back(std::uint32_t receive) noexcept {
@@ -429,7 +436,10 @@ void RdmaLink::complete_over() noexcept {
     // What one that failed was to do may still be under way at the other end: it completes when the queue
     // pair is gone, and what came behind it after it.
     failed_ |= work.failed;
-    if (!failed_) shut_sinks(head_);
+    if (!failed_ && !shut_sinks(head_)) {
+      failed_ = true;
+      broke(OpResult::failure(ErrorKind::disconnected));
+    }
     ++head_;
     if (op == nullptr) continue;
     if (failed_) {
@@ -449,12 +459,12 @@ void RdmaLink::park(MessageOp& op) noexcept {
 void RdmaLink::received(const ibv_wc& completion, std::uint32_t receive) noexcept {
   if (shared_ == nullptr) --receives_out_;
   if (completion.status != IBV_WC_SUCCESS) {
-    if (shared_ != nullptr) shared_->give_back(receive);
+    if (shared_ != nullptr) shared_->return_unseen(receive);
     return broke(failure_of(completion.status));
   }
   if (nudging_.armed()) port_.loop().disarm(nudging_);
   if (state_ != State::open || observer_ == nullptr) {
-    if (shared_ != nullptr) shared_->give_back(receive);
+    if (shared_ != nullptr) shared_->return_unseen(receive);
     return broke(OpResult::failure(ErrorKind::protocol));
   }
   std::byte* const at = shared_ != nullptr ? shared_->lend(receive)
@@ -502,12 +512,15 @@ void RdmaLink::close(Op& closed) {
   error.qp_state = IBV_QPS_ERR;
   ::ibv_modify_qp(id_->qp, &error, IBV_QP_STATE);
   port_.loop().arm(alarm_, port_.loop().now() + kFlushLimit);
-  settled_ = port_.loop().now() + (shared_ != nullptr ? kSettling : Duration::zero());
   port_.closing(*this);
 }
 
-bool RdmaLink::drained() const noexcept {
-  return out_of_time_ || (head_ == posted_ && receives_out_ == 0 && settled_ <= port_.loop().now());
+bool RdmaLink::drained() noexcept {
+  if (out_of_time_) return true;
+  if (head_ != posted_ || receives_out_ != 0) return false;
+  if (shared_ == nullptr || settled_) return true;
+  if (!settling_.armed()) port_.loop().arm(settling_, port_.loop().now() + kSettling);
+  return false;
 }
 
 void RdmaLink::end() noexcept {
@@ -525,7 +538,7 @@ void RdmaLink::end() noexcept {
 }
 
 void RdmaLink::take_apart() noexcept {
-  for (Alarm* each : {&alarm_, &nudging_}) {
+  for (Alarm* each : {&alarm_, &settling_, &nudging_}) {
     if (each->armed()) port_.loop().disarm(*each);
   }
   // Windows first: those that are open hold the queue pair, which waits for them in vain (Soft-RoCE).

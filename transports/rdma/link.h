@@ -64,7 +64,9 @@ class RdmaLink final : public MessageLink, public Listening {
   void nudge_until_heard(bool connected) noexcept;
   rdma_cm_id* id() const noexcept { return id_; }
   /// Closing, and everything that was posted has come back.
-  bool drained() const noexcept;
+  bool drained() noexcept;
+  /// Closing, and a timer is all that it waits for.
+  bool settling() const noexcept { return settling_.armed(); }
   void end() noexcept;
   /// Never was open: takes everything away at once, and leaves the id.
   void abandon() noexcept { take_apart(); }
@@ -107,9 +109,9 @@ class RdmaLink final : public MessageLink, public Listening {
   void tell_later() noexcept;
   bool shut(Window& window) noexcept;
   void shut_at_once(MessageOp& op) noexcept;
-  void break_with(MessageOp& op, OpResult why) noexcept;
+  void break_later(OpResult why) noexcept;
   bool open_sinks(std::uint32_t at, const iovec* pieces, unsigned count) noexcept;
-  void shut_sinks(std::uint32_t at) noexcept;
+  bool shut_sinks(std::uint32_t at) noexcept;
   void take_apart() noexcept;
 
   RdmaPort& port_;
@@ -139,7 +141,7 @@ class RdmaLink final : public MessageLink, public Listening {
   std::vector<Work> works_;
   std::vector<ibv_send_wr> requests_;
   std::vector<ibv_sge> places_;
-  std::vector<ibv_mr*> sinks_;  // where reads over iWARP go, while they are under way
+  std::vector<ibv_mr*> sinks_;  // of reads over iWARP: whose keys their places have
   std::vector<Window> windows_;
   std::vector<std::uint32_t> to_post_;  // receives
   unsigned receives_out_ = 0;
@@ -148,13 +150,14 @@ class RdmaLink final : public MessageLink, public Listening {
   Op** parked_end_ = &parked_;
   bool out_of_time_ = false;
   SharedReceives* shared_ = nullptr;  // instead of receives of its own
-  Time settled_{};                    // while it closes: not drained before
 
   MessageGreeting greeting_;
   std::string peer_;
   Op told_;  // that it broke: goes before closed_
   Op* closed_ = nullptr;
   Alarm alarm_;
+  Alarm settling_;  // shared receives may still be told of
+  bool settled_ = false;
   Alarm nudging_;  // until the first message
   Duration nudge_after_{};
   bool may_nudge_ = false;

@@ -88,6 +88,7 @@ unsigned RdmaPort::poll(unsigned max) {
 }
 
 unsigned RdmaPort::end_drained() {
+  if (std::ranges::none_of(closing_, [](RdmaLink* each) { return each->drained(); })) return 0;
   unsigned ended = 0;
   // What a queue pair has received and nobody has seen goes with it.
   for (const auto& card : cards_) ended += card->poll(~0u);
@@ -158,7 +159,8 @@ void RdmaPort::flush() {
 
 bool RdmaPort::may_sleep() {
   slept_ = true;
-  if (!finished_.empty() || !closing_.empty()) return false;
+  if (!finished_.empty()) return false;
+  if (!std::ranges::all_of(closing_, [](RdmaLink* each) { return each->settling(); })) return false;
   return std::ranges::all_of(cards_, [](const auto& card) { return card->arm(); });
 }
 

@@ -20,7 +20,8 @@ Result<std::unique_ptr<SharedReceives>> SharedReceives::make(Card& card, std::ui
                  .srq_limit = 0};
   receives->queue_ = ::ibv_create_srq(card.domain(), &wanted);
   if (receives->queue_ == nullptr) return Card::refused(errno, "make a shared receive queue");
-  receives->to_post_.reserve(wanted.attr.max_wr);
+  receives->max_ = wanted.attr.max_wr;
+  receives->to_post_.reserve(receives->max_);
   return receives;
 }
 
@@ -34,19 +35,21 @@ SharedReceives::~SharedReceives() {
 }
 
 Result<void> SharedReceives::promise(unsigned receives) {
-  while (chunks_.size() * kChunk < promised_ + ended_ + receives) NETSTOR_CHECK_RETURN(grow());
-  promised_ += receives;
+  // What was lent may be of links that have ended, of which nothing is promised any more.
+  while (chunks_.size() * kChunk < promised_ + lent_ + lost_ + receives) NETSTOR_CHECK_RETURN(grow());
   flush();
+  if (!to_post_.empty()) return Error(ErrorKind::exhausted, "the RDMA device takes no more receives");
+  promised_ += receives;
   return {};
 }
 
 void SharedReceives::release(unsigned receives) noexcept {
   promised_ -= receives;
-  ++ended_;
+  ++lost_;
 }
 
 Result<void> SharedReceives::grow() {
-  if ((chunks_.size() + 1) * kChunk > to_post_.capacity())
+  if ((chunks_.size() + 1) * kChunk > max_)
     return Error(ErrorKind::exhausted, "the RDMA device's shared receive queue is full");
   NETSTOR_CHECK_RETURN(card_.reserve(kChunk));
   void* const at = ::mmap(nullptr, chunk_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -71,7 +74,7 @@ std::byte* SharedReceives::lend(std::uint32_t receive) noexcept {
 
 void SharedReceives::take_back(std::uint32_t receive) noexcept {
   --lent_;
-  give_back(receive);
+  return_unseen(receive);
 }
 
 std::byte* SharedReceives::at(std::uint32_t receive) const noexcept {
@@ -96,7 +99,8 @@ void SharedReceives::flush() noexcept {
     }
     ibv_recv_wr* bad = nullptr;
     const int error = ::ibv_post_srq_recv(queue_, requests.data(), &bad);
-    const auto posted = error == 0 ? count : static_cast<std::size_t>(bad - requests.data());
+    std::size_t posted = error == 0 ? count : 0;
+    if (error != 0 && bad != nullptr) posted = static_cast<std::size_t>(bad - requests.data());
     to_post_.erase(to_post_.end() - static_cast<std::ptrdiff_t>(count),
                    to_post_.end() - static_cast<std::ptrdiff_t>(count - posted));
     if (error != 0) return;  // until the next time

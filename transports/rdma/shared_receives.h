@@ -3,10 +3,10 @@
 // Receives that the links of a card share: each link promises its peer so many messages, and the sum of all
 // promises lies in one queue.
 //
-// What a queue pair has taken from the queue when it is destroyed, a message that was half there for one, may
-// never be told of ("Last WQE Reached", InfiniBand Architecture 1.4, §10.3.1). So each link that has ended is
-// taken for one receive that is lost, which is made anew; and after some of them links that are made share
-// another queue, the old one going with the last of its links.
+// What a queue pair has taken from the queue when it is destroyed, a message that was half there for one,
+// may never be told of ("Last WQE Reached", InfiniBand Architecture 1.4, §10.3.1). So one receive is taken
+// for lost with each link that has ended, and made anew; and after some of them no link that is made from
+// then on shares the queue, which goes with the last of its links.
 
 #include <netstor/ext/driver.h>
 
@@ -37,20 +37,20 @@ class SharedReceives {
   /// The link's queue pair is gone.
   void release(unsigned receives) noexcept;
   bool unused() const noexcept { return promised_ == 0 && lent_ == 0; }
-  /// Links that are made should share another.
-  bool worn() const noexcept { return ended_ >= kEndsMax; }
+  /// No link that is made from now on is to share it.
+  bool worn() const noexcept { return lost_ >= kLostMax; }
 
   /// What came in it, for somebody to look at until take_back().
   std::byte* lend(std::uint32_t receive) noexcept;
   void take_back(std::uint32_t receive) noexcept;
-  /// Nobody has looked.
-  void give_back(std::uint32_t receive) noexcept { to_post_.push_back(receive); }
+  /// Nobody was lent it.
+  void return_unseen(std::uint32_t receive) noexcept { to_post_.push_back(receive); }
   /// To the card what was given back.
   void flush() noexcept;
 
  private:
   static constexpr unsigned kChunk = 64;  // that are made together
-  static constexpr unsigned kEndsMax = 64;
+  static constexpr unsigned kLostMax = 64;
   static constexpr unsigned kBatch = 32;
 
   SharedReceives(Card& card, std::uint32_t number, std::uint32_t bytes_each) noexcept
@@ -65,7 +65,8 @@ class SharedReceives {
   ibv_srq* queue_ = nullptr;
   unsigned promised_ = 0;
   unsigned lent_ = 0;
-  unsigned ended_ = 0;  // links
+  unsigned lost_ = 0;  // as far as anybody knows
+  unsigned max_ = 0;   // of the queue
   std::vector<std::byte*> chunks_;
   std::vector<std::uint32_t> to_post_;
 };
