@@ -141,7 +141,17 @@ void RdmaConnection::message_came(std::uint32_t receive, std::span<const std::by
   if (queue_.has_answers()) schedule_flush();
 }
 
-void RdmaConnection::link_lost(OpResult) noexcept { end(); }
+void RdmaConnection::link_lost(OpResult why) noexcept {
+  if (why.kind == ErrorKind::exhausted) {
+    shard().warn(net::Warnings::Kind::lost_host, [this] {
+      return std::string(peer()) +
+             ": was disconnected: memory for what it writes could not be registered, which is done for each "
+             "transfer over iWARP (ulimit -l)" +
+             on_subsystem();
+    });
+  }
+  end();
+}
 
 // ---- What goes.
 
