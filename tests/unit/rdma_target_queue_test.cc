@@ -85,6 +85,12 @@ class RdmaTargetQueueTest : public ::testing::Test {
     ASSERT_TRUE(queue.connected());
     EXPECT_TRUE(answer_of(1).status.ok());
   }
+  void pull_connect_data(TargetRequest& request) {
+    encode(ConnectData{.subnqn = NqnField(kSubsystemNqn), .hostnqn = NqnField(kHostNqn)},
+           std::span<std::byte, kConnectDataBytes>(static_cast<std::byte*>(request.pieces[0].iov_base),
+                                                   kConnectDataBytes));
+    queue.pulled(request);
+  }
   /// The next work, which has to be the answer to this command; it leaves at once.
   Completion answer_of(std::uint16_t cid) {
     TargetWork work;
@@ -127,10 +133,7 @@ TEST_F(RdmaTargetQueueTest, PullsTheDataOfAConnectThatHasAKey) {
   EXPECT_EQ(work.kind, TargetWork::Kind::pull);
   EXPECT_EQ(work.address, kAddress);
   EXPECT_EQ(work.key, kKey);
-  encode(ConnectData{.subnqn = NqnField(kSubsystemNqn), .hostnqn = NqnField(kHostNqn)},
-         std::span<std::byte, kConnectDataBytes>(static_cast<std::byte*>(work.request->pieces[0].iov_base),
-                                                 kConnectDataBytes));
-  queue.pulled(*work.request);
+  pull_connect_data(*work.request);
   EXPECT_TRUE(queue.connected());
   EXPECT_TRUE(answer_of(9).status.ok());
   EXPECT_TRUE(owner.out.empty());
@@ -148,10 +151,7 @@ TEST_F(RdmaTargetQueueTest, RefusesASecondConnectWhileTheDataOfTheFirstIsPulled)
   ASSERT_EQ(first.kind, TargetWork::Kind::pull);
   ASSERT_EQ(first.request->command.cid(), 9);
   EXPECT_EQ(answer_of(10).status, refused(GenericStatus::command_sequence_error));
-  encode(ConnectData{.subnqn = NqnField(kSubsystemNqn), .hostnqn = NqnField(kHostNqn)},
-         std::span<std::byte, kConnectDataBytes>(static_cast<std::byte*>(first.request->pieces[0].iov_base),
-                                                 kConnectDataBytes));
-  queue.pulled(*first.request);
+  pull_connect_data(*first.request);
   EXPECT_TRUE(queue.connected());
   EXPECT_TRUE(answer_of(9).status.ok());
   EXPECT_TRUE(owner.executed.empty());
