@@ -14,8 +14,8 @@ struct ObjectCheck::State {
 
 ObjectCheck::ObjectCheck(const Bucket& bucket, const ObjectInfo& info) {
   if (const auto kept = object::kept_checksum(info))
-    state_.reset(
-        new State{.name = bucket.name() + "/" + info.key, .kept = *kept, .sum = s3::Checksummer(kept->kind)});
+    state_ = std::make_unique<State>(
+        State{.name = bucket.name() + "/" + info.key, .kept = *kept, .sum = s3::Checksummer(kept->kind)});
 }
 
 ObjectCheck::~ObjectCheck() = default;
