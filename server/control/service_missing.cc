@@ -16,7 +16,7 @@ bool Service::available(std::string* why_not) {
 
 Result<std::unique_ptr<Service>> Service::start(Manager&, ServiceOptions) {
   return Error(ErrorKind::unsupported,
-               std::string("this netstord was built without the admin service: ") + NETSTOR_WHY_NOT_ADMIN);
+               "this netstord was built without the admin service: " NETSTOR_WHY_NOT_ADMIN);
 }
 
 Service::Service(std::unique_ptr<Inside> inside) : inside_(std::move(inside)) {}
